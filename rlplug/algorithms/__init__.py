@@ -1,0 +1,1 @@
+"""The built-in plugin: algorithms that import public names only."""

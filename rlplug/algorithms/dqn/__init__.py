@@ -1,0 +1,1 @@
+"""The value family: one agent, four slots."""

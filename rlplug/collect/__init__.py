@@ -1,0 +1,1 @@
+"""Letting a policy act in environments."""

@@ -1,0 +1,201 @@
+"""Validated settings: the base of every config, and the one object that describes a run.
+
+The command line, a YAML file and the Python API all build a `RunConfig` (`rlplug.resolve` merges
+their layers). Configs are frozen, an unknown key is an error, and every field carries its meaning
+in the docstring below it, which help and completion show. No torch here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, no unknown keys, no NaN, described by field docstrings."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+def _whole_number(value: Any) -> Any:
+    """Turn 1e5, "1e5" and "100_000" into 100000; leave all else to pydantic's own check."""
+    if isinstance(value, str):
+        try:
+            value = float(value.replace("_", ""))
+        except ValueError:
+            return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _kind_object(value: Any) -> Any:
+    """Let a slot be chosen by its kind alone: "uniform" means {"kind": "uniform"}."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+Count = Annotated[int, BeforeValidator(_whole_number)]
+"""A whole number that may be written as 1e6."""
+Slot = BeforeValidator(_kind_object)
+"""Annotates a tagged union whose tag is `kind`, so that the bare tag chooses its defaults."""
+
+
+class ConstantSchedule(Config):
+    """The same value for the whole run."""
+
+    kind: Literal["constant"] = "constant"
+    value: float
+    """The value."""
+
+
+class LinearSchedule(Config):
+    """A straight line from `start` to `end`, then `end`."""
+
+    kind: Literal["linear"] = "linear"
+    start: float
+    """Value at step 0."""
+    end: float
+    """Value from the end of the line on."""
+    env_steps: Annotated[Count, Field(gt=0)] | None = None
+    """Length of the line in environment steps; None spans `fraction` of the run."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the run that the line takes, where `env_steps` is None."""
+
+
+class ExponentialSchedule(Config):
+    """`end + (start - end) * 0.5 ** (step / half_life)`."""
+
+    kind: Literal["exponential"] = "exponential"
+    start: float
+    """Value at step 0."""
+    end: float
+    """The limit."""
+    half_life_env_steps: Annotated[Count, Field(gt=0)]
+    """Environment steps after which half of the distance is left."""
+
+
+class PiecewiseSchedule(Config):
+    """Straight lines between points; constant before the first and after the last."""
+
+    kind: Literal["piecewise"] = "piecewise"
+    points: Annotated[tuple[tuple[Count, float], ...], Field(min_length=1)]
+    """(environment step, value), steps strictly increasing."""
+
+
+def _constant(value: Any) -> Any:
+    """A bare number is a constant schedule."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return {"kind": "constant", "value": value}
+    if isinstance(value, str):
+        try:
+            return {"kind": "constant", "value": float(value)}
+        except ValueError:
+            return value
+    return value
+
+
+Schedule = Annotated[
+    Annotated[
+        ConstantSchedule | LinearSchedule | ExponentialSchedule | PiecewiseSchedule,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_constant),
+]
+"""A value over environment steps; a bare number is constant."""
+
+
+class EvaluateConfig(Config):
+    """The run's `evaluate` section: whole episodes, raw returns, own environments and seeds."""
+
+    every_env_steps: Annotated[Count, Field(gt=0)] | None = None
+    """Environment steps between evaluations; None means a tenth of the run."""
+    episodes: Annotated[Count, Field(gt=0)] = 10
+    """Episodes of each evaluation during training."""
+    final_episodes: Annotated[Count, Field(gt=0)] = 50
+    """Episodes of the evaluation that ends the run."""
+    num_envs: Annotated[Count, Field(gt=0)] = 10
+    """Environments that the episodes are split over, evenly and in advance."""
+    mode: Literal["greedy", "sample"] = "greedy"
+    """How actions are chosen: greedy draws nothing."""
+
+
+class LaunchConfig(Config):
+    """The run's `launch` section: where environments run, and how many."""
+
+    launcher: Literal["local"] = "local"
+    """`local` steps all environments in this process."""
+    num_envs: Annotated[Count, Field(gt=0)] = 1
+    """Environments of the whole run, divided over the workers."""
+    workers: Annotated[Count, Field(gt=0)] = 1
+    """Workers; each has at least one environment."""
+    envs_per_worker: Annotated[Count, Field(gt=0)] | None = None
+    """Environments of each worker, outright; None divides `num_envs`."""
+    threads: Annotated[Count, Field(gt=0)] | Literal["auto"] = "auto"
+    """Threads torch computes with; auto is 1 for small networks, else the processor's cores."""
+
+    @property
+    def total_envs(self) -> int:
+        """Environments of the run over all workers."""
+        if self.envs_per_worker is not None:
+            return self.workers * self.envs_per_worker
+        return max(self.num_envs, self.workers)
+
+
+class CheckpointConfig(Config):
+    """The run's `checkpoint` section. A checkpoint is always written at the end and on a signal."""
+
+    every_env_steps: Annotated[Count, Field(gt=0)] | None = None
+    """Environment steps between checkpoints; None means a tenth of the run."""
+    keep_last: Annotated[Count, Field(gt=0)] = 2
+    """Newest checkpoints to keep."""
+    keep_best: bool = True
+    """Also keep the checkpoint with the best evaluation."""
+    save_replay: bool = True
+    """Store the replay too; without it a resumed run warms up again."""
+
+
+class TrackingConfig(Config):
+    """The run's `tracking` section."""
+
+    report_every_env_steps: Annotated[Count, Field(gt=0)] | None = None
+    """Environment steps between reports; None means a hundredth of the run."""
+    console: Literal["auto", "rich", "plain", "off"] = "auto"
+    """Live progress on a terminal, one line per report elsewhere."""
+    trackers: tuple[str, ...] = ()
+    """Registered trackers to write to, beside `metrics.jsonl`."""
+    tensorboard: Literal["auto"] | bool = "auto"
+    """TensorBoard events; auto writes them where the tensorboard package is installed."""
+
+
+class RunConfig(Config):
+    """Everything that decides a run; written to its folder as `config.yaml`."""
+
+    algorithm: str
+    """Registered name."""
+    environment: str
+    """Registered name, `family/member`, or a Gymnasium id."""
+    seed: Annotated[Count, Field(ge=0)] = 0
+    """The one seed that every generator of the run derives from."""
+    device: str = "auto"
+    """`cpu`, `cuda`, `cuda:1`; auto is cuda where there is one."""
+    agent: SerializeAsAny[Config]
+    """The algorithm's settings; typed by its spec."""
+    replay: SerializeAsAny[Config] | None = None
+    """Typed by the trainer; None for a loop without replay."""
+    env: SerializeAsAny[Config]
+    """Typed by the environment's spec."""
+    train: SerializeAsAny[Config]
+    """Typed by the trainer."""
+    evaluate: EvaluateConfig = EvaluateConfig()
+    launch: LaunchConfig = LaunchConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    tracking: TrackingConfig = TrackingConfig()

@@ -1,0 +1,1 @@
+"""Making, vectorising and checking environments, and the one step adapter."""

@@ -1,0 +1,1 @@
+"""Network parts: encoders, heads' layers, initialisers."""

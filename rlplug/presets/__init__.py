@@ -1,0 +1,1 @@
+"""Settings for (algorithm, environment) pairs, one YAML file an algorithm."""
