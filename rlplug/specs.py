@@ -59,6 +59,8 @@ class AlgorithmSpec(Spec):
     features: frozenset[Literal["recurrent", "mask", "async", "offline"]] = frozenset()
     defaults: dict[str, Any] = {}
     """Settings by section that this algorithm sets over its config's defaults."""
+    check: ImportString | None = None
+    """`f(run_config)` raises ConfigError where sections do not fit together; imports no torch."""
 
 
 class EnvironmentSpec(Spec):
