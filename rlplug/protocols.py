@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import gymnasium
     from torch import Tensor
@@ -113,6 +113,10 @@ class Policy(Protocol):
         """Take weights published by `Agent.policy_weights`."""
         ...
 
+    def metrics(self) -> dict[str, float]:
+        """What a report shows of acting (epsilon, ...); read once per report."""
+        ...
+
     def state_dict(self) -> State:
         """Generators and noise processes; not the weights."""
         ...
@@ -140,6 +144,10 @@ class Agent(Protocol):
 
     def set_progress(self, env_steps: int) -> None:
         """Tell the global count of environment steps, for learning-rate schedules."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """What a report shows beside the means over updates; read once per report."""
         ...
 
     def state_dict(self) -> State:
@@ -193,8 +201,12 @@ class Collector(Protocol):
         """Collect at least `num_env_steps`, whole vector steps, and return them in order."""
         ...
 
-    def set_weights(self, weights: Weights, version: int) -> None:
+    def set_weights(self, weights: Callable[[], Weights], version: int) -> None:
         """Publish new weights; a collector that shares them live only notes the version."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """What a report shows of collecting; read once per report."""
         ...
 
     def state_dict(self) -> State:
@@ -227,14 +239,25 @@ class Tracker(Protocol):
 
 
 class Trainer(Protocol):
-    """The loop. Built by `Trainer(run)` with a `train.context.RunContext`."""
+    """The loop. Built by `Trainer(context, supervisor)`.
+
+    After each iteration it calls `supervisor.iteration_ended(self)`, which reports, evaluates and
+    checkpoints when that is due, and it returns once `supervisor.stop_reason` is set.
+    """
+
+    num_updates: int
+    """Optimizer steps made so far."""
 
     def run(self) -> None:
         """Train to the end, or raise."""
         ...
 
+    def warm_up_again(self) -> None:
+        """Go on without the replay that the checkpoint did not hold."""
+        ...
+
     def state_dict(self) -> State:
-        """Counters, and the state of every part that it drives."""
+        """Its counters; the parts it drives have their own."""
         ...
 
     def load_state_dict(self, state: State) -> None:

@@ -1,0 +1,71 @@
+"""Encoder and head as one module, and how it is built from a config and two spaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from rlplug.algorithms.dqn.heads import Estimate, build_head
+from rlplug.nn.encoders import build_encoder
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from rlplug.algorithms.dqn.config import DqnConfig
+    from rlplug.data import Tree
+    from rlplug.seeding import Seeds
+
+
+class QNetwork(nn.Module):
+    """Observations to an estimate of each action's return."""
+
+    def __init__(
+        self,
+        config: DqnConfig,
+        observation_space: gymnasium.Space[Any],
+        num_actions: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config.network.encoder, observation_space)
+        self.head = build_head(config.head, config.network, self.encoder.num_features, num_actions)
+        self.generator = generator  # draws quantile fractions where the caller brings none
+
+    def forward(self, observation: Tree, *, samples: int | None = None) -> Estimate:
+        """Estimate `[B, A, ...]` for `[B, *obs]`; `samples` fractions where the head draws them."""
+        features = self.encoder(observation)
+        return self.head(features, samples=samples, generator=self.generator)
+
+    def q_values(
+        self,
+        observation: Tree,
+        *,
+        generator: torch.Generator | None = None,
+        risk_level: float = 1.0,
+    ) -> Tensor:
+        """Mean returns `[B, A]`; over the lowest `risk_level` of fractions where they are drawn."""
+        head = self.head
+        estimate = head(
+            self.encoder(observation),
+            samples=head.num_acting_samples,
+            generator=generator or self.generator,
+            risk_level=risk_level,
+        )
+        return head.mean(estimate)
+
+
+def build_network(
+    config: DqnConfig,
+    observation_space: gymnasium.Space[Any],
+    num_actions: int,
+    *,
+    seeds: Seeds,
+    device: str,
+) -> QNetwork:
+    """A network whose initial weights depend on `seeds` alone; torch's own generator is kept."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds.integer("network"))
+        network = QNetwork(config, observation_space, num_actions, seeds.torch("fractions", device))
+    return network.to(device)
