@@ -37,8 +37,9 @@ def _clipper(space: gymnasium.Space[Any]) -> Callable[[Tree], Tree] | None:
         parts = {key: _clipper(part) for key, part in space.items()}
         if not any(parts.values()):
             return None
-        return lambda action: {key: clip(action[key]) if clip else action[key]
-                               for key, clip in parts.items()}
+        return lambda action: {
+            key: clip(action[key]) if clip else action[key] for key, clip in parts.items()
+        }
     if isinstance(space, spaces.Tuple):
         clippers = [_clipper(part) for part in space]
         if not any(clippers):

@@ -55,6 +55,11 @@ class EpisodeTracker:
         self._lengths[n] = 0
         return episode
 
+    def restart(self, which: Array) -> None:
+        """Forget the episodes in progress where `which` `[N]` bool is true."""
+        self._returns[which] = 0.0
+        self._lengths[which] = 0
+
     def state_dict(self) -> dict[str, Any]:
         """The sums of the episodes in progress."""
         return {"returns": self._returns.copy(), "lengths": self._lengths.copy()}

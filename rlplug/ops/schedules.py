@@ -30,7 +30,7 @@ def schedule_value(schedule: Schedule, env_steps: int, total_env_steps: int) -> 
             progress = min(max(env_steps / length, 0.0), 1.0)
             return (1 - progress) * schedule.start + progress * schedule.end
         case "exponential":
-            left = 0.5 ** (env_steps / schedule.half_life_env_steps)
+            left = math.exp2(-env_steps / schedule.half_life_env_steps)
             return schedule.end + (schedule.start - schedule.end) * left
         case "piecewise":
             return _interpolate(schedule, env_steps)

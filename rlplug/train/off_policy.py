@@ -1,8 +1,8 @@
 """The off-policy loop: collect into the replay, then make the updates that are due.
 
-    collector.collect ─► replay.add ─► replay.minibatches ─► agent.update ─► priorities back
-            ▲                                                     │
-            └───────────────── weights ───────────────────────────┘
+collector.collect ─► replay.add ─► replay.minibatches ─► agent.update ─► priorities back
+▲                                                     │
+└───────────────── weights ───────────────────────────┘
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class OffPolicyTrainer:
 
     def __init__(self, run: RunContext, supervisor: Supervisor) -> None:
         if run.replay is None:
-            msg = "The off-policy trainer needs a replay, and its TrainerSpec names no config of one"
+            msg = (
+                "The off-policy trainer needs a replay: name a replay_config in its TrainerSpec"
+            )
             raise TypeError(msg)
         self.parts = run
         self.replay = run.replay

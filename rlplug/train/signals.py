@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -25,7 +25,7 @@ class StopSignals:
         """130 after Ctrl-C, 143 after SIGTERM: 128 and the signal's number, as shells report it."""
         return 128 + (self.received or signal.SIGINT)
 
-    def __enter__(self) -> StopSignals:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._earlier[number] = signal.signal(number, self._note)

@@ -18,7 +18,7 @@ from rlplug.data import EpisodeStats
 from rlplug.errors import DivergedError, InterruptedRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -154,6 +154,7 @@ class Supervisor:
             row["episodes"] = len(self._recent)
         steps, seconds = self._reported
         self._reported = (self._env_steps, self._seconds)
+        row["training_seconds"] = self._seconds
         row["updates"] = trainer.num_updates
         row["updates_per_env_step"] = trainer.num_updates / self._env_steps
         row["steps_per_second"] = (self._env_steps - steps) / max(self._seconds - seconds, 1e-9)
@@ -204,4 +205,3 @@ class Supervisor:
         self._seconds = state["seconds"]
         self._reported = tuple(state["reported"])
         self._resumed_at = time.perf_counter()
-

@@ -1,0 +1,41 @@
+"""Which algorithm is measured where, after how many steps, and the mark it is held to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One row of a results page."""
+
+    algorithm: str
+    environment: str
+    env_steps: int
+    mark: float
+
+    @property
+    def key(self) -> str:
+        """Names the row in the JSON file."""
+        return f"{self.algorithm} {self.environment}"
+
+
+VALUE_FAMILY = (
+    "dqn",
+    "double-dqn",
+    "dueling-dqn",
+    "n-step-dqn",
+    "per-dqn",
+    "noisy-dqn",
+    "c51",
+    "qr-dqn",
+    "iqn",
+    "m-dqn",
+    "m-iqn",
+    "rainbow",
+    "rainbow-iqn",
+)
+
+SUITES: dict[str, tuple[Entry, ...]] = {
+    "first-command": (Entry("dqn", "cartpole", 50_000, 475),),
+    "value-family": tuple(Entry(name, "cartpole", 100_000, 475) for name in VALUE_FAMILY),
+}

@@ -1,0 +1,186 @@
+"""Writing a checkpoint's folder and reading it back."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from rlplug.checkpoint.manifest import (
+    COMPONENT_NAME,
+    CheckpointInfo,
+    FileEntry,
+    Manifest,
+    read_manifest,
+)
+from rlplug.checkpoint.state_tree import join_state, split_state
+from rlplug.checkpoint.tensor_file import (
+    read_tensor_file,
+    unusable,
+    verify_file,
+    write_tensor_file,
+)
+from rlplug.durable import create_file, sync_folder
+from rlplug.errors import CheckpointError
+from rlplug.versions import installed_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rlplug.protocols import State
+
+_FOLDER_NAME = re.compile(r"step-(\d{9,18})(?:-(\d{1,9}))?")
+
+
+class LoadedCheckpoint(NamedTuple):
+    """A checkpoint whose digests were right."""
+
+    info: CheckpointInfo
+    state: dict[str, State]
+    """By component, exactly as it was saved; tensors are on the CPU."""
+
+
+def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: CheckpointInfo) -> Path:
+    """Write `directory/step-<env_steps>` and return its path; it appears whole or not at all.
+
+    A checkpoint of the same step that is already there is replaced: the new one gets a suffix
+    (`-2`) and the old one goes once the new one is safe. One process writes to a directory at a
+    time: the run folder's lock sees to that.
+
+    Raises:
+        CheckpointError: if the disk is full or cannot be written (earlier checkpoints stay
+            intact), or if the state holds something that cannot be stored.
+    """
+    name = f"step-{info.env_steps:09d}"
+    earlier = [path for path in checkpoints(directory) if order(path)[0] == info.env_steps]
+    if earlier:
+        name += f"-{order(earlier[-1])[1] + 1}"
+    partial, final = directory / f".{name}.partial", directory / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(directory)
+        partial.mkdir()
+        _write_files(partial, state, info)
+        partial.rename(final)
+        sync_folder(directory)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise CheckpointError(
+            f"Cannot write the checkpoint {final}: {error.strerror or error}. Earlier checkpoints "
+            "are intact. Free some space, or make the folder writable."
+        ) from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    for path in earlier:
+        with suppress(OSError):  # one too many does no harm
+            remove_checkpoint(path)
+    return final
+
+
+def load_checkpoint(path: Path) -> LoadedCheckpoint:
+    """Read a whole checkpoint.
+
+    Raises:
+        CheckpointError: naming the file that is missing, damaged or of another schema version.
+    """
+    manifest = read_manifest(path)
+    state = {name: _load(path, name, manifest) for name in manifest.components}
+    return LoadedCheckpoint(manifest.info, state)
+
+
+def load_component(path: Path, component: str) -> State:
+    """Read one component alone, such as `agent`; the other files are not touched.
+
+    Raises:
+        CheckpointError: as `load_checkpoint` does, and if there is no such component.
+    """
+    manifest = read_manifest(path)
+    if component not in manifest.components:
+        raise CheckpointError(
+            f"Checkpoint {path} has no component '{component}'. It holds: "
+            f"{', '.join(manifest.components)}. Use a checkpoint that was saved with it."
+        )
+    return _load(path, component, manifest)
+
+
+def verify_checkpoint(path: Path) -> CheckpointInfo:
+    """Check every file of a checkpoint against its digest, without loading it.
+
+    Raises:
+        CheckpointError: naming the file that is missing, damaged or of another schema version.
+    """
+    manifest = read_manifest(path)
+    for component in manifest.components:
+        verify_file(_component_file(path, component), manifest.file_digest(component))
+    return manifest.info
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """Folders in `directory` that are named like checkpoints, oldest first; damaged ones too."""
+    if not directory.is_dir():
+        return []
+    named = (path for path in directory.iterdir() if _FOLDER_NAME.fullmatch(path.name))
+    return sorted(named, key=order)
+
+
+def _write_files(folder: Path, state: Mapping[str, State], info: CheckpointInfo) -> None:
+    components = {}
+    for name, component in state.items():
+        structure, leaves = split_state(component, name)
+        written = write_tensor_file(_component_file(folder, name), leaves, structure)
+        components[name] = FileEntry(num_bytes=written.num_bytes, sha256=written.sha256)
+    stamped = info.model_copy(
+        update={
+            "versions": installed_versions() | info.versions,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+    manifest = Manifest(info=stamped, components=components)
+    manifest = manifest.model_copy(update={"sha256": manifest.digest()})
+    with create_file(folder / "manifest.json") as file:
+        file.write(manifest.model_dump_json(indent=2).encode())
+    sync_folder(folder)
+
+
+def _load(path: Path, component: str, manifest: Manifest) -> State:
+    file = _component_file(path, component)
+    try:
+        structure, arrays = read_tensor_file(file, manifest.file_digest(component))
+        state = join_state(structure, arrays)
+    except (OSError, MemoryError) as error:
+        raise unusable(file, f"it cannot be read ({error!r})") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise unusable(file, f"its structure is not valid ({error!r})") from error
+    if not isinstance(state, dict):
+        raise unusable(file, "its structure is not that of a state")
+    return state
+
+
+def _component_file(folder: Path, component: str) -> Path:
+    if not re.fullmatch(COMPONENT_NAME, component):
+        raise ValueError(f"'{component}' cannot name a component: use a-z, 0-9, _ and -")
+    return folder / f"{component}.safetensors"
+
+
+def order(path: Path) -> tuple[int, int]:
+    """Environment steps, and how many times that step was saved, from a checkpoint's name."""
+    match = _FOLDER_NAME.fullmatch(path.name)
+    assert match, path
+    return int(match[1]), int(match[2] or 1)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Take the name away first: a crash in the middle leaves no half checkpoint under it."""
+    removed = path.with_name(f".{path.name}.removed")
+    path.rename(removed)
+    shutil.rmtree(removed)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove what a process that was killed while saving or removing left behind."""
+    for leftover in directory.glob(".step-*"):
+        shutil.rmtree(leftover)

@@ -1,0 +1,115 @@
+"""What a checkpoint says of itself: `manifest.json`, checked before anything else is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+import rlplug
+from rlplug.checkpoint.tensor_file import FileDigest, unusable
+from rlplug.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+"""Of the checkpoint's layout; one that differs is refused."""
+MAX_MANIFEST_BYTES = 1_000_000
+COMPONENT_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+Component = Annotated[str, StringConstraints(pattern=COMPONENT_NAME)]
+"""Also a file name: it cannot leave the folder."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CheckpointInfo(_Model):
+    """What a checkpoint says of itself."""
+
+    env_steps: Annotated[int, Field(ge=0, lt=10**18)]
+    """Global count of environment steps."""
+    updates: Annotated[int, Field(ge=0)] = 0
+    """Optimizer steps made."""
+    algorithm: str = ""
+    environment: str = ""
+    mean_return: Annotated[
+        float | None,
+        AfterValidator(lambda value: value if value is None or math.isfinite(value) else None),
+    ] = None
+    """Of the evaluation of these weights, if there was one; decides which checkpoint is best."""
+    versions: dict[str, str] = {}
+    """By package: the plugins used; python, rlplug, torch, numpy and gymnasium are added."""
+    created: str = ""
+    """When it was written, ISO 8601 in UTC; set by `save_checkpoint`."""
+
+
+class FileEntry(_Model):
+    """Size and digest of one file."""
+
+    num_bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(_Model):
+    """The checked content of `manifest.json`."""
+
+    format: Literal["rlplug-checkpoint"] = "rlplug-checkpoint"
+    schema_version: int = SCHEMA_VERSION
+    info: CheckpointInfo
+    components: dict[Component, FileEntry]
+    """Each is the file `<component>.safetensors`."""
+    sha256: str = ""
+    """Digest of info and components."""
+
+    def digest(self) -> str:
+        """What `sha256` has to be."""
+        facts = self.model_dump(mode="json", include={"info", "components"})
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def file_digest(self, component: str) -> FileDigest:
+        """What the file of `component` has to be."""
+        entry = self.components[component]
+        return FileDigest(entry.num_bytes, entry.sha256)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what a checkpoint holds; its files are not opened.
+
+    Raises:
+        CheckpointError: if `manifest.json` is missing, damaged or of another schema version.
+    """
+    file = path / "manifest.json"
+    try:
+        if file.is_symlink() or file.stat().st_size > MAX_MANIFEST_BYTES:
+            raise unusable(file, f"it is a link or over {MAX_MANIFEST_BYTES:,} bytes")
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise unusable(file, "it is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise unusable(file, f"it cannot be read ({error})") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"Checkpoint {path} has schema version {version}; rlplug {rlplug.__version__} reads "
+            f"version {SCHEMA_VERSION}. Use the rlplug that wrote it, or train again."
+        )
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"])) or "content"
+        raise unusable(file, f"its {where} is not valid") from error
+    if manifest.sha256 != manifest.digest():
+        raise unusable(file, "it does not have the digest that it states")
+    return manifest

@@ -1,0 +1,107 @@
+"""Which checkpoints of a run are kept, and which one is asked for."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from rlplug.checkpoint.folder import (
+    checkpoints,
+    order,
+    remove_checkpoint,
+    save_checkpoint,
+    verify_checkpoint,
+)
+from rlplug.checkpoint.manifest import CheckpointInfo, read_manifest
+from rlplug.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from rlplug.config import CheckpointConfig
+    from rlplug.protocols import State
+
+
+def newest_checkpoint(
+    run_folder: Path, *, warn: Callable[[str], object] = warnings.warn
+) -> Path | None:
+    """The newest whole checkpoint of a run; each damaged one on the way is named to `warn`."""
+    for path in reversed(checkpoints(run_folder / "checkpoints")):
+        try:
+            verify_checkpoint(path)
+        except CheckpointError as error:
+            warn(f"Skipped a checkpoint: {error}")
+        else:
+            return path
+    return None
+
+
+def best_checkpoint(run_folder: Path) -> Path | None:
+    """The checkpoint with the highest `mean_return` (the later of equals); None if none has one."""
+    return _best(checkpoints(run_folder / "checkpoints"))
+
+
+class CheckpointStore:
+    """The checkpoints of one run, kept as its config says.
+
+    store = CheckpointStore(run.path, config.checkpoint)
+    store.save({"agent": agent.state_dict(), ...}, CheckpointInfo(env_steps=50_000))
+    """
+
+    def __init__(
+        self,
+        run_folder: Path,
+        config: CheckpointConfig,
+        *,
+        warn: Callable[[str], object] = warnings.warn,
+    ) -> None:
+        self.run_folder = run_folder
+        self.directory = run_folder / "checkpoints"
+        self._config = config
+        self._warn = warn
+
+    def save(self, state: Mapping[str, State], info: CheckpointInfo) -> Path:
+        """Write a checkpoint, then remove those that need not be kept (`save_checkpoint`)."""
+        path = save_checkpoint(self.directory, state, info=info)
+        self.prune()
+        return path
+
+    def newest(self) -> Path | None:
+        """The newest whole checkpoint; damaged ones are named and passed over."""
+        return newest_checkpoint(self.run_folder, warn=self._warn)
+
+    def best(self) -> Path | None:
+        """The checkpoint with the best evaluation."""
+        return best_checkpoint(self.run_folder)
+
+    def prune(self) -> None:
+        """Keep the newest `keep_last`, and the best if `keep_best`; remove the others."""
+        paths = checkpoints(self.directory)
+        keep = set(paths[-self._config.keep_last :])
+        if self._config.keep_best and (best := _best(paths)):
+            keep.add(best)
+        self._remove_all([path for path in paths if path not in keep])
+
+    def discard_after(self, env_steps: int) -> None:
+        """Remove checkpoints of later steps: a run that resumes from `env_steps` redoes them."""
+        self._remove_all([p for p in checkpoints(self.directory) if order(p)[0] > env_steps])
+
+    def _remove_all(self, paths: list[Path]) -> None:
+        for path in paths:
+            try:
+                remove_checkpoint(path)
+            except OSError as error:
+                self._warn(f"Cannot remove the old checkpoint {path}: {error.strerror}.")
+
+
+def _best(paths: list[Path]) -> Path | None:
+    scores: list[tuple[float, tuple[int, int], Path]] = []
+    for path in paths:
+        try:
+            info = read_manifest(path).info
+        except CheckpointError:
+            continue  # a damaged one is never the best; `newest` is who names it
+        if info.mean_return is not None:
+            scores.append((info.mean_return, order(path), path))
+    return max(scores)[2] if scores else None

@@ -1,0 +1,94 @@
+"""What the shell offers at TAB: from metadata and the plugin index, importing no plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlplug.errors import RlplugError
+from rlplug.registry.index import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rlplug.registry.entries import Entry
+    from rlplug.registry.index import EntryRecord
+
+
+def complete_algorithm(incomplete: str) -> list[str]:
+    """Algorithms that begin so."""
+    from rlplug.registry import discovery
+
+    return [name for name in discovery.names("algorithms") if name.startswith(incomplete)]
+
+
+def complete_environment(incomplete: str) -> list[str]:
+    """Registered environments that begin so."""
+    from rlplug.registry import discovery
+
+    return [name for name in discovery.names("environments") if name.startswith(incomplete)]
+
+
+def complete_setting(algorithm: str | None, environment: str | None) -> list[Option]:
+    """The dotted settings of a pair, as far as its names are known; never an error."""
+    try:
+        return list(settings(algorithm, environment))
+    except RlplugError:
+        return []
+
+
+def settings(algorithm: str | None, environment: str | None) -> Iterator[Option]:
+    """Every dotted setting that a run of this pair has.
+
+    What an unknown name would bring is left out; an environment that is not registered (a
+    Gymnasium id) has the settings that all have.
+
+    Raises:
+        PluginError: if several plugins provide a name.
+    """
+    from rlplug.registry import discovery
+
+    if algorithm and (entry := discovery.find("algorithms", algorithm)):
+        record = _record(entry)
+        yield from record.options
+        if trainer := discovery.find("trainers", record.spec.get("trainer", "")):
+            yield from _record(trainer).options
+    found = discovery.find_environment(environment) if environment else None
+    if found and (options := _record(found[0]).options):
+        yield from options
+    else:
+        yield from _options("rlplug.envs.config:EnvConfig", "env.")
+    yield from _options("rlplug.config:RunConfig", "")
+
+
+def _record(entry: Entry) -> EntryRecord:
+    """What the index knows of a component."""
+    from rlplug.registry import index
+    from rlplug.registry.entries import distributions, normalise
+
+    distribution = index.record(distributions()[normalise(entry.distribution)])
+    return next(one for one in distribution.entries if one.entry == entry)
+
+
+def _options(path: str, prefix: str) -> Iterator[Option]:
+    """The settings of one of rlplug's own config classes, in the index's form."""
+    from rlplug.registry import discovery
+    from rlplug.settings.fields import settings as settings_of
+
+    for one in settings_of(discovery.import_string(path), prefix):
+        if "." in one.name:
+            shape, kind = one.shape, one.kind or ""
+            yield Option(
+                one.name, shape.expected, one.default, one.description, kind, list(shape.choices)
+            )
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Run folders below `runs/` that begin so, the newest first."""
+    found = sorted(Path("runs").glob("*/*/*/config.yaml"), key=_age)
+    names = ["last", *(str(file.parent) for file in found)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _age(file: Path) -> int:
+    return -file.stat().st_mtime_ns

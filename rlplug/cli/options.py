@@ -1,0 +1,67 @@
+"""Options that several commands share; Typer reads them where a parameter is annotated so."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from rlplug.cli.completion import complete_algorithm, complete_environment, complete_run
+
+Algorithm = Annotated[
+    str | None, typer.Argument(help="A registered name: dqn, ...", autocompletion=complete_algorithm)
+]
+Environment = Annotated[
+    str | None,
+    typer.Argument(
+        help="A registered name (cartpole, ...) or a Gymnasium id.",
+        autocompletion=complete_environment,
+    ),
+]
+Run = Annotated[
+    str,
+    typer.Argument(
+        help="Folder of a run; 'last' is the newest below runs/.", autocompletion=complete_run
+    ),
+]
+Steps = Annotated[
+    str | None, typer.Option(metavar="N", help="Environment steps of the run: 1e5, ...")
+]
+Workers = Annotated[
+    str | None, typer.Option(metavar="W", help="Divide the environments over so many workers.")
+]
+EnvsPerWorker = Annotated[
+    str | None, typer.Option(metavar="K", help="Environments of each worker, outright.")
+]
+Seed = Annotated[
+    str | None, typer.Option(metavar="N", help="The one seed that everything is drawn from.")
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(metavar="LIST", help="One run for each seed and a table of all: 0-4, or 0,1,7."),
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="auto|cpu|cuda", help="Where the agent computes.")
+]
+PresetName = Annotated[
+    str, typer.Option(metavar="NAME", help="Settings known to work for the pair; 'none' for none.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="YAML file of settings, by section.")
+]
+RunRoot = Annotated[Path, typer.Option(metavar="DIR", help="Where run folders are made.")]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with an earlier run: its folder, or 'last'.",
+        autocompletion=complete_run,
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Resolve and check everything, then stop.")
+]
+ConsoleKind = Annotated[
+    Literal["auto", "rich", "plain", "off"] | None,
+    typer.Option(help="How progress is shown; auto is rich on a terminal."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,107 @@
+"""Noisy linear layers: exploration that the network learns to scale.
+
+Paper: Fortunato et al. 2018, arXiv:1706.10295. y = (μʷ + σʷ ⊙ εʷ) x + μᵇ + σᵇ ⊙ εᵇ   (eq. 9)
+
+Noise is per sample: every row of a batch has its own εʷ, where sharing one draw over a batch would
+correlate all of its targets. Factorised noise εʷ = f(ε_out) f(ε_in)ᵀ (eq. 10) never exists as a
+matrix: (σʷ ⊙ εʷ) x is f(ε_out) ⊙ σʷ (f(ε_in) ⊙ x), so B draws cost one more matrix product.
+
+Noise is neither a weight nor state: it is drawn by `resample`, from the generator given, for the
+calls that follow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812  # torch's own convention
+
+from rlplug.errors import ShapeError
+from rlplug.nn.initializers import fan_in_uniform
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+Kind = Literal["factorised", "independent"]
+
+
+class NoisyLinear(nn.Module):
+    """A linear layer whose weights are drawn anew for each sample; starts without noise."""
+
+    def __init__(self, inputs: int, outputs: int, kind: Kind, initial_sigma: float) -> None:
+        super().__init__()
+        self.inputs = inputs
+        self.outputs = outputs
+        self.kind = kind
+        # Section 3.2: ±1/√p and σ₀/√p where factorised, ±√(3/p) and σ₀ where independent.
+        factorised = kind == "factorised"
+        gain = 1.0 if factorised else math.sqrt(3)
+        sigma = initial_sigma / math.sqrt(inputs) if factorised else initial_sigma
+        self.weight_mean = nn.Parameter(fan_in_uniform(outputs, inputs, inputs=inputs, gain=gain))
+        self.bias_mean = nn.Parameter(fan_in_uniform(outputs, inputs=inputs, gain=gain))
+        self.weight_sigma = nn.Parameter(torch.full((outputs, inputs), sigma))
+        self.bias_sigma = nn.Parameter(torch.full((outputs,), sigma))
+        self._noise: tuple[Tensor, Tensor] | None = None
+        """Factorised: f(ε_in) `[rows, inputs]`, f(ε_out) `[rows, outputs]`. Independent:
+        εʷ `[rows, outputs, inputs]`, εᵇ `[rows, outputs]`."""
+
+    def resample(self, rows: int, generator: Generator | None = None) -> None:
+        """Draw noise for `rows` samples; with one row, a whole batch shares it.
+
+        The generator must be on the layer's device.
+        """
+        factorised = self.kind == "factorised"
+        width = self.inputs if factorised else self.outputs * self.inputs
+        device = self.bias_mean.device
+        noise = torch.randn(rows, width + self.outputs, generator=generator, device=device)
+        if factorised:
+            noise = noise.abs().sqrt().copysign(noise)  # f(x) = sgn(x) √|x|
+        first, second = noise[:, :width], noise[:, width:]
+        if not factorised:
+            first = first.view(rows, self.outputs, self.inputs)
+        self._noise = first, second
+
+    def remove_noise(self) -> None:
+        """Use the mean weights until the next `resample`."""
+        self._noise = None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, ..., inputs]` -> `[B, ..., outputs]`; axes between share their sample's noise."""
+        mean = F.linear(features, self.weight_mean, self.bias_mean)
+        if self._noise is None:
+            return mean
+        first, second = self._noise
+        if len(second) not in {1, len(features)}:
+            raise ShapeError(
+                f"NoisyLinear: noise was drawn for {len(second)} samples and the batch has "
+                f"{len(features)}; call resample({len(features)}, generator) before."
+            )
+        second = _spread(second, features)
+        if self.kind == "factorised":
+            perturbed = features * _spread(first, features)
+            return mean + F.linear(perturbed, self.weight_sigma, self.bias_sigma) * second
+        columns = features.reshape(len(features), -1, self.inputs)  # [B, S, inputs]
+        weights = (self.weight_sigma * first).transpose(1, 2)  # [rows, inputs, outputs]
+        return mean + (columns @ weights).reshape(mean.shape) + self.bias_sigma * second
+
+
+def _spread(noise: Tensor, features: Tensor) -> Tensor:
+    """`[rows, X]` -> `[rows, 1, ..., X]` with as many axes as the features."""
+    return noise.reshape(len(noise), *[1] * (features.ndim - 2), noise.shape[1])
+
+
+def resample_noise(module: nn.Module, rows: int, generator: Generator | None = None) -> None:
+    """Draw noise for `rows` samples in every noisy layer of a network; none is no error."""
+    for layer in module.modules():
+        if isinstance(layer, NoisyLinear):
+            layer.resample(rows, generator)
+
+
+def remove_noise(module: nn.Module) -> None:
+    """Use mean weights in every noisy layer of a network."""
+    for layer in module.modules():
+        if isinstance(layer, NoisyLinear):
+            layer.remove_noise()

@@ -1,0 +1,120 @@
+"""Where stored arrays live: in memory, in a file, or on the device that learns from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from rlplug.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rlplug.data import Array
+
+
+class HostColumn:
+    """Rows of one array in memory, or in a memory-mapped file."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def write(self, index: Array, values: Array) -> None:
+        """Put `[M, ...]` values in the rows `[M]`."""
+        self.array[index] = values
+
+    def take(self, index: Array) -> torch.Tensor:
+        """A copy of the rows `[M]`."""
+        return torch.from_numpy(self.array.take(index, axis=0))
+
+    def head(self, rows: int | None = None) -> Array:
+        """A view of the first rows, or of all."""
+        return self.array[:rows]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return self.array.nbytes
+
+
+class DeviceColumn:
+    """Rows of one array beside the network: only indices travel when they are read."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    def write(self, index: Array, values: Array) -> None:
+        """Send `[M, ...]` values to the rows `[M]`."""
+        self.tensor.index_copy_(0, self._there(index), self._there(values))
+
+    def take(self, index: Array) -> torch.Tensor:
+        """A copy of the rows `[M]`, on the device."""
+        return self.tensor.index_select(0, self._there(index))
+
+    def head(self, rows: int | None = None) -> Array:
+        """The first rows, or all, fetched from the device."""
+        array: Array = self.tensor[:rows].cpu().numpy()
+        return array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return self.tensor.nbytes
+
+    def _there(self, array: Array) -> torch.Tensor:
+        return torch.tensor(array, device=self.tensor.device)
+
+
+Column: TypeAlias = HostColumn | DeviceColumn
+
+
+class Place:
+    """Makes columns in memory, in numbered files of a folder, or on a device."""
+
+    def __init__(
+        self,
+        storage: Literal["memory", "disk", "device"] = "memory",
+        *,
+        device: str = "cpu",
+        directory: Path | None = None,
+    ) -> None:
+        if storage == "disk" and directory is None:
+            raise ConfigError(
+                "replay.storage is 'disk', and there is no folder to keep its files in. "
+                "Give the run a folder, or use 'memory'."
+            )
+        self._storage = storage
+        self._device = device
+        self._directory = directory
+        self._num_files = 0
+
+    def column(self, rows: int, like: Array) -> Column:
+        """A column of zeros for rows such as those of `like` `[M, ...]`.
+
+        In memory and in a file, a page takes room once a row in it is written.
+        """
+        shape = (rows, *like.shape[1:])
+        if self._storage == "device":
+            dtype = torch.from_numpy(np.empty(0, like.dtype)).dtype
+            return DeviceColumn(torch.zeros(shape, dtype=dtype, device=self._device))
+        if self._storage == "memory" or self._directory is None:
+            return HostColumn(np.zeros(shape, like.dtype))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = self._directory / f"column-{self._num_files}.npy"
+        self._num_files += 1
+        file = np.lib.format.open_memmap(path, mode="w+", dtype=like.dtype, shape=shape)
+        return HostColumn(np.asarray(file))
+
+    def beside(self) -> Place:
+        """For few rows, which grow in number: on the device too, but never in a file."""
+        return Place("device", device=self._device) if self._storage == "device" else Place()
+
+
+def grown(column: Column, rows: int, place: Place) -> Column:
+    """A copy of the column with more rows."""
+    old = column.head()
+    new = place.column(rows, old)
+    new.write(np.arange(len(old)), old)
+    return new

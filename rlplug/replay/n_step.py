@@ -1,0 +1,63 @@
+"""n-step returns of stored rows: how far each window goes, what it earns, where it bootstraps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rlplug.data import Array
+    from rlplug.replay.config import RewardTransform
+    from rlplug.replay.storage import TransitionStorage
+
+
+class Returns(NamedTuple):
+    """What `M` windows came to."""
+
+    last_row: Array
+    """`[M]` the row whose next observation the return is bootstrapped from."""
+    reward: Array
+    """`[M]` float32 Σ γʲ rⱼ over the k steps of the window, after the transform."""
+    discount: Array
+    """`[M]` float32 γᵏ, and 0 where the episode terminated."""
+
+
+class NStep:
+    """Windows of `n_step` rows that never cross the end of an episode.
+
+    A window that reaches the end takes the k < n steps up to there: the return is complete where
+    the episode terminated, and bootstrapped from the real final observation where it did not.
+    The newest rows of an episode that goes on wait until their window is full: a transition is
+    the same whenever it is drawn, and a priority written for it stays true.
+    """
+
+    def __init__(self, gamma: float, n_step: int, reward: RewardTransform) -> None:
+        self.n_step = n_step
+        self._reward = reward
+        self._steps = np.arange(n_step)
+        self._powers = gamma ** np.arange(n_step + 1, dtype=np.float64)
+
+    def drawable(self, storage: TransitionStorage) -> tuple[Array, Array]:
+        """`[S]` first index, and one past the last, of each stream's rows with a whole window."""
+        full = np.maximum(storage.written - self.n_step + 1, storage.episode_start)
+        return storage.oldest, np.maximum(full, storage.oldest)
+
+    def returns(self, storage: TransitionStorage, row: Array) -> Returns:
+        """The windows that begin at the rows `[M]`."""
+        window = row[:, None] + self._steps * storage.num_streams  # [M, n]
+        slot = window % storage.num_slots
+        ends = storage.episode_over(slot)
+        ends[:, -1] = True
+        last = ends.argmax(axis=1)
+        raw_reward = np.where(self._steps <= last[:, None], storage.reward[slot], 0.0)
+        reward = (self._transform(raw_reward) * self._powers[:-1]).sum(axis=1)
+        last_row = row + last * storage.num_streams
+        terminated = storage.terminated[last_row % storage.num_slots]
+        discount = np.where(terminated, 0.0, self._powers[last + 1])
+        return Returns(last_row, reward.astype(np.float32), discount.astype(np.float32))
+
+    def _transform(self, raw_reward: Array) -> Array:
+        reward = raw_reward * self._reward.scale
+        clip = self._reward.clip
+        return reward if clip is None else np.clip(reward, -clip, clip)

@@ -1,0 +1,128 @@
+"""The layers of a run's settings, each from its own place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from rlplug.config import RunConfig
+from rlplug.errors import ConfigError
+from rlplug.registry import discovery
+from rlplug.resolve.names import find
+from rlplug.settings.fields import Text
+from rlplug.settings.layers import Layer, nest
+from rlplug.settings.words import show
+from rlplug.settings.yaml_text import read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rlplug.resolve.names import Found
+    from rlplug.specs import Preset
+
+
+class Shortcuts(TypedDict, total=False):
+    """Settings with a short name; None leaves them to the layers below."""
+
+    seed: int | str | None
+    device: str | None
+    steps: float | str | None
+    workers: int | str | None
+    envs_per_worker: int | str | None
+
+
+SHORTCUTS = {
+    "seed": "seed",
+    "device": "device",
+    "steps": "train.steps",
+    "workers": "launch.workers",
+    "envs_per_worker": "launch.envs_per_worker",
+}
+"""The setting that each shortcut stands for."""
+
+
+def file_layer(config: Path | str | RunConfig) -> Layer:
+    """The settings of a YAML file, or of a finished config.
+
+    Raises:
+        ConfigError: naming the file and the line, if it cannot be read as settings.
+    """
+    if isinstance(config, RunConfig):
+        return Layer("file", config.model_dump(), "config: ")
+    path = Path(config)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        msg = f"The config file {path} cannot be read: {reason}."
+        raise ConfigError(msg) from error
+    values, lines = read_document(text, str(path))
+    return Layer("file", values, f"{path}, line {{line}}: ", lines)
+
+
+def without_names(file: Layer, asked: Found) -> Layer:
+    """Drop the names that a file of settings may carry, where they lead to what is asked for.
+
+    Raises:
+        ConfigError: if it is about another algorithm or environment.
+    """
+    values = dict(file.values)
+    written = (
+        values.pop("algorithm", asked.algorithm_name),
+        values.pop("environment", asked.environment_name),
+    )
+    if written != (asked.algorithm_name, asked.environment_name):
+        found = find(*written)
+        if (found.algorithm, found.environment) != (asked.algorithm, asked.environment):
+            msg = (
+                f"{file.place('algorithm')}these are settings for {' on '.join(written)}, but "
+                f"{asked.algorithm_name} on {asked.environment_name} is asked for. Remove the "
+                "names from the file to use them all the same."
+            )
+            raise ConfigError(msg)
+    return file._replace(values=values)
+
+
+def preset_layer(preset: Preset) -> Layer:
+    """A preset's settings."""
+    title = f"preset {show(preset.name)} of {preset.algorithm} on {preset.environment}: "
+    return Layer("preset", preset.settings, title)
+
+
+def find_preset(pair: Found, name: str | None) -> Preset | None:
+    """The preset of this name for a pair; None where a pair has no default one.
+
+    Raises:
+        ConfigError: if another than the default is asked for and not there.
+    """
+    if name is None:
+        return None
+    names = pair.algorithm_name, pair.environment_name
+    found = {preset.name: preset for preset in discovery.presets(*names)}
+    if name in found or name == "default":
+        return found.get(name)
+    there = ", ".join(found) or "none"
+    msg = f"There is no preset {show(name)} of {' on '.join(names)}; there is: {there}."
+    raise ConfigError(msg)
+
+
+def override_layers(
+    overrides: Mapping[str, Any] | Sequence[tuple[str, str]], shortcuts: Shortcuts
+) -> Iterator[Layer]:
+    """What was given on the command line, or to the function that is called.
+
+    Shortcuts come first, then the shallow names, then the deep ones: `agent.head iqn` chooses the
+    slot that `agent.head.num_samples 8` then sets, in whatever order they were given.
+    """
+    if isinstance(overrides, Mapping):
+        pairs, name = list(overrides.items()), "argument"
+    else:
+        pairs, name = [(key, Text(text)) for key, text in overrides], "command line"
+    short = [
+        (SHORTCUTS[key], Text(value) if isinstance(value, str) else value)
+        for key, value in shortcuts.items()
+        if value is not None
+    ]
+    for values in (*nest(short), *nest(pairs)):
+        yield Layer(name, values)

@@ -1,0 +1,1 @@
+"""A plugin for rlplug: one algorithm, one environment, and one of everything else."""
