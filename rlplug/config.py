@@ -7,9 +7,17 @@ in the docstring below it, which help and completion show. No torch here.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    model_validator,
+)
 
 
 class Config(BaseModel):
@@ -87,6 +95,14 @@ class PiecewiseSchedule(Config):
     kind: Literal["piecewise"] = "piecewise"
     points: Annotated[tuple[tuple[Count, float], ...], Field(min_length=1)]
     """(environment step, value), steps strictly increasing."""
+
+    @model_validator(mode="after")
+    def _increasing(self) -> PiecewiseSchedule:
+        steps = [step for step, _ in self.points]
+        if any(later <= earlier for earlier, later in pairwise(steps)):
+            msg = f"the steps of its points, {steps}, must increase strictly"
+            raise ValueError(msg)
+        return self
 
 
 def _constant(value: Any) -> Any:

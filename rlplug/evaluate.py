@@ -9,20 +9,22 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from rlplug.collect.actions import action_for_environment
 from rlplug.collect.episodes import EpisodeTracker
-from rlplug.errors import ConfigError, IncompatibleError
+from rlplug.envs.actions import action_for_environment
+from rlplug.errors import ConfigError, EnvironmentFaultError, IncompatibleError
 from rlplug.seeding import Seeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import gymnasium
 
     from rlplug.data import EpisodeStats
     from rlplug.envs.adapter import StepAdapter
@@ -160,34 +162,36 @@ def evaluate_run(
     Raises:
         ConfigError: no run or checkpoint there, no display, or a video that cannot be written.
     """
-    from rlplug import video as recording
-    from rlplug.envs.make import make_env
     from rlplug.loaded import load
+    from rlplug.video import prepare_path, record
 
     if render:
         _check_display()
     if video is not None:
-        recording.prepare_path(video)
+        prepare_path(video)
     loaded = load(run_dir, checkpoint, device=device)
     seeds = Seeds(loaded.config.seed if seed is None else seed).child("evaluate-run")
     seed = seeds.integer("environments") if seed is None else seed
     about = loaded.about | {"mode": mode, "seed": seed}
     if video is not None:
-        env = make_env(
-            loaded.resolved.environment,
-            cast("EnvConfig", loaded.config.env),
-            render_mode="rgb_array",
-            evaluation=True,
-        )
-        policy = loaded.policy(1, seeds.child("video"))
-        shown = min(episodes, VIDEO_EPISODES)
-        with closing(env):
-            recording.record(policy, env, video, episodes=shown, seed=seed, mode=mode)
+        policy, shown = loaded.policy(1, seeds.child("video")), min(episodes, VIDEO_EPISODES)
+        with closing(_drawing_environment(loaded)) as env:
+            record(policy, env, video, episodes=shown, seed=seed, mode=mode)
         about["video"] = str(video)
-    with closing(_environments(loaded, episodes, render=render)) as adapter:
+    with closing(_environments(loaded, episodes, render=render)) as adapter, _window_errors():
         policy = loaded.policy(adapter.num_envs, seeds.child("policy"))
         report = evaluate(policy, adapter, episodes=episodes, seed=seed, mode=mode)
     return replace(report, about=about)
+
+
+def _drawing_environment(loaded: LoadedPolicy) -> gymnasium.Env[Any, Any]:
+    """One evaluation environment that renders frames."""
+    from rlplug.envs.make import make_env
+
+    env_config = cast("EnvConfig", loaded.config.env)
+    return make_env(
+        loaded.resolved.environment, env_config, render_mode="rgb_array", evaluation=True
+    )
 
 
 def _environments(loaded: LoadedPolicy, episodes: int, *, render: bool) -> StepAdapter:
@@ -227,7 +231,19 @@ def _check_display() -> None:
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     )
     if sys.platform.startswith("linux") and not has_display:
-        raise ConfigError(
-            "Cannot open a window: there is no display (DISPLAY and WAYLAND_DISPLAY are not set). "
-            "Record a video instead: --video FILE.mp4"
-        )
+        raise ConfigError(_no_window("there is no display (set DISPLAY or WAYLAND_DISPLAY)"))
+
+
+@contextmanager
+def _window_errors() -> Iterator[None]:
+    """Tell a window that does not open from an environment at fault."""
+    try:
+        yield
+    except EnvironmentFaultError as error:
+        if type(error.__cause__).__module__.startswith("pygame"):
+            raise ConfigError(_no_window(str(error.__cause__))) from error
+        raise
+
+
+def _no_window(reason: str) -> str:
+    return f"Cannot open a window: {reason}. Record a video instead: --video FILE.mp4"

@@ -11,7 +11,7 @@ import optree
 from gymnasium.vector.utils import create_empty_array
 
 from rlplug.checkpoint import best_checkpoint, load_component, newest_checkpoint, read_manifest
-from rlplug.collect.actions import action_for_environment
+from rlplug.envs.actions import action_for_environment
 from rlplug.envs.space_json import spaces_from_json
 from rlplug.errors import CheckpointError, RunFolderError, ShapeError
 from rlplug.protocols import PolicyContext
@@ -145,7 +145,7 @@ class LoadedPolicy:
             action_space=self.action_space,
             streams=np.arange(num_envs),
             num_streams=num_envs,
-            total_env_steps=getattr(self.config.train, "steps", self.info.env_steps),
+            total_env_steps=int(self.config.train.steps),  # type: ignore[attr-defined]  # by every trainer
             seeds=seeds,
             device=self._device,
         )

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from rlplug.durable import create_file, replace_file, sync_folder
 from rlplug.errors import ConfigError, RunFolderError
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     from rlplug.config import RunConfig
 
 RunState = Literal["running", "finished", "interrupted", "crashed"]
-_LOCK = ".lock"
-_RECORD = "run.json"
+_LOCK, _CONFIG, _RECORD = ".lock", "config.yaml", "run.json"
 _LEVELS = 3
 """`<env>/<algorithm>/<time>-<seed>` below the folder of all runs."""
 
@@ -104,6 +104,7 @@ class RunFolder:
 
         Raises:
             RunFolderError: if the folder cannot be written.
+            ConfigError: if a setting given from Python has no form in YAML.
         """
         parent = root / _file_name(config.environment) / _file_name(config.algorithm)
         started = datetime.now().astimezone()
@@ -208,6 +209,18 @@ class RunFolder:
             return "running"
         return "crashed"
 
+    def rewrite_config(self, config: RunConfig) -> None:
+        """Put other settings in `config.yaml`, as a resume with more steps has them.
+
+        Raises:
+            RunFolderError: if it cannot be written; the old content is then still there.
+            ConfigError: if a setting given from Python has no form in YAML.
+        """
+        try:
+            replace_file(self.path / _CONFIG, _config_text(config))
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
     def update(self, **changes: Any) -> None:
         """Change fields of `run.json` at once; any state but `running` sets the time it ended.
 
@@ -231,7 +244,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         RunFolderError: if there is no run folder, or its `config.yaml` is missing or not YAML.
     """
-    file = RunFolder.open(path).path / "config.yaml"
+    file = RunFolder.open(path).path / _CONFIG
     try:
         return read_document(file.read_text(encoding="utf-8"), str(file)).values
     except (OSError, UnicodeDecodeError, ConfigError) as error:
@@ -242,8 +255,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _fill(folder: Path, config: RunConfig, record: RunRecord) -> None:
-    with create_file(folder / "config.yaml") as file:
-        file.write(write(config.model_dump(mode="json")).encode())
+    with create_file(folder / _CONFIG) as file:
+        file.write(_config_text(config))
     with create_file(folder / _RECORD) as file:
         file.write(_record_text(record))
     (folder / "metrics.jsonl").touch()
@@ -297,6 +310,15 @@ def _read_record(file: Path) -> RunRecord:
         what = error if isinstance(error, OSError) else error.errors()[0]["msg"]
         raise RunFolderError(
             f"{file} cannot be read: {what}. Put it back as it was written, or start a new run."
+        ) from error
+
+
+def _config_text(config: RunConfig) -> bytes:
+    try:
+        return write(config.model_dump(mode="json")).encode()
+    except PydanticSerializationError as error:
+        raise ConfigError(
+            f"A setting cannot be written to {_CONFIG}: {error}. Give plain values."
         ) from error
 
 

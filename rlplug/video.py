@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import optree
 
-from rlplug.collect.actions import action_for_environment
+from rlplug.envs.actions import action_for_environment
 from rlplug.errors import ConfigError, EnvironmentFaultError
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ GIF_OPTIONS = {
     "quality": None,
     "output_params": [
         "-filter_complex",
-        "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1",
+        "split[a][b];[a]palettegen=stats_mode=single:reserve_transparent=0[p];"
+        "[b][p]paletteuse=new=1",
+        # ffmpeg leaves out what stayed the same, but compares indices of different palettes
+        "-gifflags",
+        "-transdiff-offsetting",
     ],
 }
 

@@ -1,83 +1,8 @@
-"""Fixtures that several folders of tests share."""
+"""Settings for the whole suite."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from hypothesis import settings
 
-import pytest
-
-
-class FakeSite:
-    """A folder of fake installed distributions: dist-info folders beside their modules."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-
-    def install(
-        self,
-        name: str,
-        files: Mapping[str, str],
-        entry_points: Mapping[str, Mapping[str, str]],
-        *,
-        version: str = "1.0",
-        requires: str = "rlplug",
-    ) -> None:
-        """Write a distribution.
-
-        Args:
-            name: Of the distribution.
-            files: Contents by path.
-            entry_points: `{group: {name: value}}`, groups without their prefix.
-            version: Of the distribution.
-            requires: Its requirement on rlplug; empty for none.
-        """
-        from rlplug.registry import entries
-
-        for path, content in files.items():
-            file = self.folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(content))
-        about = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
-        about.mkdir(exist_ok=True)
-        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-        lines += [f"Requires-Dist: {requires}"] if requires else []
-        (about / "METADATA").write_text("\n".join([*lines, "", "A description."]))
-        text = [
-            line
-            for group, points in entry_points.items()
-            for line in (f"[rlplug.{group}]", *(f"{key} = {v}" for key, v in points.items()))
-        ]
-        (about / "entry_points.txt").write_text("\n".join(text))
-        importlib.invalidate_caches()
-        entries.installed.cache_clear()
-
-
-@pytest.fixture
-def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSite]:
-    """An importable folder for fake distributions, and a plugin index of its own."""
-    from rlplug.registry import entries, index
-
-    def forget() -> None:
-        entries.installed.cache_clear()
-        entries._files.clear()
-        index._memory.clear()
-
-    site = FakeSite(tmp_path / "site")
-    known = set(sys.modules)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.syspath_prepend(str(site.folder))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("RLPLUG_PLUGINS", "RLPLUG_DISABLE_PLUGINS", "RLPLUG_STRICT_PLUGINS"):
-        monkeypatch.delenv(name, raising=False)
-    forget()
-    yield site
-    forget()
-    for name in set(sys.modules) - known:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if file.startswith(str(tmp_path)):
-            del sys.modules[name]
+settings.register_profile("rlplug", deadline=None)  # the first call into torch takes longest
+settings.load_profile("rlplug")

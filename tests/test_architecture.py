@@ -38,7 +38,9 @@ ALLOWED = {
     "resolve": {"registry", "envs", "settings"},
     "video": {"envs"},
     "loaded": {"resolve", "checkpoint", "run_folder", "envs", "registry"},
-    "evaluate": {"envs", "loaded", "video", "resolve", "registry", "run_folder", "checkpoint"},
+    "evaluate": {
+        "collect", "envs", "loaded", "video", "resolve", "registry", "run_folder", "checkpoint",
+    },
     "train": {
         "envs", "collect", "evaluate", "checkpoint", "run_folder", "tracking", "replay", "resolve",
         "registry",

@@ -133,8 +133,9 @@ def _write_files(folder: Path, state: Mapping[str, State], info: CheckpointInfo)
         structure, leaves = split_state(component, name)
         written = write_tensor_file(_component_file(folder, name), leaves, structure)
         components[name] = FileEntry(num_bytes=written.num_bytes, sha256=written.sha256)
-    stamped = info.model_copy(
-        update={
+    stamped = CheckpointInfo.model_validate(
+        dict(info)
+        | {
             "versions": installed_versions() | info.versions,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from typing import TYPE_CHECKING
 
 from rlplug.checkpoint.folder import (
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from rlplug.config import CheckpointConfig
     from rlplug.protocols import State
 
+_log = logging.getLogger(__name__)
+
 
 def newest_checkpoint(
-    run_folder: Path, *, warn: Callable[[str], object] = warnings.warn
+    run_folder: Path, *, warn: Callable[[str], object] = _log.warning
 ) -> Path | None:
     """The newest whole checkpoint of a run; each damaged one on the way is named to `warn`."""
     for path in reversed(checkpoints(run_folder / "checkpoints")):
@@ -54,7 +56,7 @@ class CheckpointStore:
         run_folder: Path,
         config: CheckpointConfig,
         *,
-        warn: Callable[[str], object] = warnings.warn,
+        warn: Callable[[str], object] = _log.warning,
     ) -> None:
         self.run_folder = run_folder
         self.directory = run_folder / "checkpoints"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlplug.errors import RlplugError
 from rlplug.registry.index import Option
@@ -52,7 +52,8 @@ def settings(algorithm: str | None, environment: str | None) -> Iterator[Option]
         record = _record(entry)
         yield from record.options
         if trainer := discovery.find("trainers", record.spec.get("trainer", "")):
-            yield from _record(trainer).options
+            own = record.spec.get("defaults", {})
+            yield from (_with_default(one, own) for one in _record(trainer).options)
     found = discovery.find_environment(environment) if environment else None
     if found and (options := _record(found[0]).options):
         yield from options
@@ -68,6 +69,16 @@ def _record(entry: Entry) -> EntryRecord:
 
     distribution = index.record(distributions()[normalise(entry.distribution)])
     return next(one for one in distribution.entries if one.entry == entry)
+
+
+def _with_default(option: Option, defaults: dict[str, Any]) -> Option:
+    """An option, with the default that an algorithm has for it."""
+    value: Any = defaults
+    for key in option.name.split("."):
+        if not isinstance(value, dict) or key not in value:
+            return option
+        value = value[key]
+    return option._replace(default=value.get("kind") if isinstance(value, dict) else value)
 
 
 def _options(path: str, prefix: str) -> Iterator[Option]:

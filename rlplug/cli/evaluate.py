@@ -1,46 +1,40 @@
 """`rlplug eval RUN`: play whole episodes with a trained policy."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import typer
 
-from rlplug.cli.completion import complete_run
+from rlplug.cli import options
+from rlplug.cli.outcome import describe_return, print_lines
 from rlplug.cli.runs import find_run
-
-if TYPE_CHECKING:
-    from rlplug.evaluate import EvaluationReport
 
 
 def command(  # noqa: PLR0913 - one parameter for each option
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="Folder of a run; 'last' is the newest below runs/.",
-            autocompletion=complete_run,
-        ),
-    ],
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 50,
+    run: options.Run,
+    *,
+    episodes: Annotated[int, typer.Option(min=1, metavar="N", help="Episodes to play.")] = 50,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Starts the environments; by default one that no training used."),
+        typer.Option(
+            min=0, metavar="N", help="Starts the environments; else one that training never used."
+        ),
     ] = None,
     checkpoint: Annotated[
-        str, typer.Option(help="'last', 'best' (by evaluation), or the path of one.")
+        str, typer.Option(metavar="last|best|PATH", help="Which weights to play with.")
     ] = "last",
     mode: Annotated[
         Literal["greedy", "sample"], typer.Option(help="How actions are chosen.")
     ] = "greedy",
-    device: Annotated[str, typer.Option(help="Where the policy computes: cpu, cuda.")] = "cpu",
+    device: Annotated[
+        str, typer.Option(metavar="cpu|cuda", help="Where the policy computes.")
+    ] = "cpu",
     render: Annotated[bool, typer.Option("--render", help="Play in a window.")] = False,
     video: Annotated[
-        Path | None, typer.Option(help="Record the first episodes to this mp4 or gif file.")
+        Path | None, typer.Option(metavar="FILE", help="Record the first episodes: .mp4 or .gif.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Play whole episodes with a trained policy: greedy actions, raw returns."""
     from rlplug.evaluate import evaluate_run
@@ -55,26 +49,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
         device=device,
         render=render,
         video=video,
-    )
+    ).to_dict()
     if as_json:
-        print(json.dumps(report.to_dict()))
-    else:
-        _print(report, report.to_dict())
-
-
-def _print(report: EvaluationReport, about: dict[str, Any]) -> None:
+        print(json.dumps(report))
+        return
     lines = {
-        "Policy": f"{about['algorithm']} on {about['environment']}, from {about['checkpoint']}",
-        "Episodes": f"{report.episodes}, {report.env_steps:,} environment steps",
+        "Policy": f"{report['algorithm']} on {report['environment']}",
+        "Checkpoint": report.get("checkpoint", checkpoint),
         "Return": describe_return(report),
-        "Range": f"{min(report.returns):,.1f} to {max(report.returns):,.1f}",
+        "Range": f"{min(report['returns']):,.1f} to {max(report['returns']):,.1f}",
     }
-    if "video" in about:
-        lines["Video"] = about["video"]
-    for name, text in lines.items():
-        print(f"{name:10}{text}")
-
-
-def describe_return(report: EvaluationReport) -> str:
-    """`487.2 ± 12.4 over 50 episodes`."""
-    return f"{report.mean_return:,.1f} ± {report.std_return:,.1f} over {report.episodes} episodes"
+    if video:
+        lines["Video"] = str(video)
+    print_lines(lines)

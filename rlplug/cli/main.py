@@ -4,8 +4,6 @@ A command's file is imported when that command runs, and only then; help and com
 others by the table below and by the metadata of installed packages.
 """
 
-from __future__ import annotations
-
 import difflib
 import errno
 import importlib
@@ -43,7 +41,7 @@ COMMANDS = {
 }
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit code; every error ends as one paragraph."""
     options = {"debug": False}
     try:
@@ -91,7 +89,8 @@ def _usage(error: Any) -> str:
     message = error.format_message().strip()
     if not message or error.ctx is None:
         return str(message)
-    return f"{message.rstrip('.')}. How to use it: {error.ctx.command_path} --help"
+    stop = "" if message[-1] in ".?" else "."
+    return f"{message}{stop} How to use it: {error.ctx.command_path} --help"
 
 
 def _culprit(error: Exception) -> str:
@@ -162,6 +161,7 @@ def _load(name: str, known: list[str]) -> Any:
         app = discovery.resolve("commands", name)
     command: Any = typer.main.get_command(app)
     command.name = name
+    command.params = [option for option in command.params if option.name not in _ROOT_ONLY]
     return command
 
 
@@ -180,6 +180,7 @@ def _share(command: Any, options: list[Any]) -> None:
         _share(inner, options)
 
 
+_ROOT_ONLY = ("install_completion", "show_completion")
 _SHARED = ("debug", "plugin", "no_plugins")
 _app = typer.Typer(
     name="rlplug",

@@ -8,11 +8,15 @@ import typer
 from rlplug.cli.completion import complete_algorithm, complete_environment, complete_run
 
 Algorithm = Annotated[
-    str | None, typer.Argument(help="A registered name: dqn, ...", autocompletion=complete_algorithm)
+    str | None,
+    typer.Argument(
+        metavar="ALGORITHM", help="A registered name: dqn, ...", autocompletion=complete_algorithm
+    ),
 ]
 Environment = Annotated[
     str | None,
     typer.Argument(
+        metavar="ENVIRONMENT",
         help="A registered name (cartpole, ...) or a Gymnasium id.",
         autocompletion=complete_environment,
     ),
@@ -20,7 +24,9 @@ Environment = Annotated[
 Run = Annotated[
     str,
     typer.Argument(
-        help="Folder of a run; 'last' is the newest below runs/.", autocompletion=complete_run
+        metavar="RUN",
+        help="Folder of a run; 'last' is the newest below runs/.",
+        autocompletion=complete_run,
     ),
 ]
 Steps = Annotated[
@@ -57,9 +63,7 @@ Resume = Annotated[
         autocompletion=complete_run,
     ),
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Resolve and check everything, then stop.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Resolve and check everything, then stop.")]
 ConsoleKind = Annotated[
     Literal["auto", "rich", "plain", "off"] | None,
     typer.Option(help="How progress is shown; auto is rich on a terminal."),

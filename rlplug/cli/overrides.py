@@ -7,7 +7,6 @@ an error, and the order of options does not matter.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer.core import TyperCommand
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import typer
 
     from rlplug.registry.index import Option
-    from rlplug.resolve import Resolved, Shortcuts
+    from rlplug.resolve import Resolved
 
 _DOTTED = re.compile(r"--([A-Za-z_][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 _OVERRIDES = "rlplug.overrides"
@@ -69,6 +68,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the dotted options aside; Typer parses the others."""
+        if ctx.resilient_parsing:  # a shell that completes may pass `=` as a word of its own
+            args = [one for one in args if one != "="]
         rest, overrides, without_value = split(args)
         if without_value and not ctx.resilient_parsing:
             msg = (
@@ -102,33 +103,27 @@ class Command(TyperCommand):
         return [item(w, help=text) for w, text in words.items() if w.startswith(incomplete)]
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a command line names."""
+def texts(ctx: typer.Context, **shortcuts: str | None) -> list[tuple[str, str]]:
+    """(dotted name, text) of all that a command line sets: shortcuts, then the dotted options."""
+    from rlplug.resolve import SHORTCUTS
 
-    ctx: typer.Context
-    algorithm: str | None
-    environment: str | None
-    preset: str
-    config: Path | None
+    names = {**SHORTCUTS, "console": "tracking.console"}
+    short = [(names[name], text) for name, text in shortcuts.items() if text is not None]
+    return [*short, *ctx.meta[_OVERRIDES]]
 
-    def resolve(self, shortcuts: Shortcuts, *more: tuple[str, str]) -> Resolved:
-        """The run it describes: `more` settings, and over them the dotted options."""
-        from rlplug.resolve import resolve
 
-        return resolve(
-            self.algorithm,
-            self.environment,
-            preset=None if self.preset == "none" else self.preset,
-            config=self.config,
-            overrides=[*more, *self.overrides],
-            **shortcuts,
-        )
+def resolve(
+    algorithm: str | None,
+    environment: str | None,
+    preset: str,
+    config: Path | None,
+    overrides: list[tuple[str, str]],
+) -> Resolved:
+    """The run that a command line describes."""
+    from rlplug.resolve import resolve as resolve_run
 
-    @property
-    def overrides(self) -> list[tuple[str, str]]:
-        """The dotted options, in order."""
-        return list(self.ctx.meta[_OVERRIDES])
+    chosen = None if preset == "none" else preset
+    return resolve_run(algorithm, environment, preset=chosen, config=config, overrides=overrides)
 
 
 def _help_last(arguments: list[str]) -> list[str]:
@@ -142,7 +137,7 @@ def _print_settings(algorithm: str, options: Iterable[Option]) -> None:
         (
             f"--{one.name}",
             one.expected,
-            _short(one.default),
+            typed(one.default),
             f"({one.kind}) {one.description}" if one.kind else one.description,
         )
         for one in options
@@ -151,8 +146,12 @@ def _print_settings(algorithm: str, options: Iterable[Option]) -> None:
     show_table(("option", "takes", "default", "meaning"), rows, title)
 
 
-def _short(value: Any) -> str:
-    """A default as one would type it."""
+def typed(value: Any) -> str:
+    """A value as one would type it."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(str, value))}]"
-    return "none" if value is None else str(value)
+        return f"[{', '.join(map(typed, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {typed(item)}" for key, item in value.items()) + "}"
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value)

@@ -35,8 +35,9 @@ class RolloutBlock:
         self._terminated = np.empty(shape, np.bool_)
         self._episode_over = np.empty(shape, np.bool_)
         self._valid = np.empty(shape, np.bool_)
-        self._final_steps: list[Array] = []
+        self._final_steps: list[tuple[int, int]] = []
         self._final_observations: list[Tree] = []
+        self._no_final_observation: Tree = None
         self.episodes: list[EpisodeStats] = []
 
     def write_decision(self, observation: Tree, action: Tree, extras: dict[str, Tree]) -> None:
@@ -51,18 +52,18 @@ class RolloutBlock:
         for column, leaf in zip(self._columns, leaves, strict=True):
             column[self._filled] = leaf
 
-    def write_outcome(self, step: AdapterStep, episode_over: Array) -> None:
-        """What came of it; completes the row."""
+    def write_outcome(self, step: AdapterStep, episode_over: Array, ended: list[int]) -> None:
+        """What came of it, and in which environments the episode is over; completes the row."""
         t = self._filled
         self._reward[t] = step.reward
         self._terminated[t] = step.terminated
         self._episode_over[t] = episode_over
         self._valid[t] = step.valid
-        if len(step.final_envs):
-            self._final_steps.append(
-                np.stack((np.full_like(step.final_envs, t), step.final_envs), axis=1)
-            )
+        if ended:
+            self._final_steps += [(t, n) for n in ended]
             self._final_observations.append(step.final_observation)
+        else:
+            self._no_final_observation = step.final_observation
         self._filled = t + 1
 
     def _grow(self) -> None:
@@ -96,17 +97,17 @@ class RolloutBlock:
             valid=self._valid[:t],
             extras=extras,
             next_observation=optree.tree_map(np.array, next_observation),
-            final_steps=np.concatenate((np.empty((0, 2), np.int64), *self._final_steps)),
-            final_observation=self._final_observation(next_observation),
+            final_steps=np.array(self._final_steps, np.int64).reshape(-1, 2),
+            final_observation=self._final_observation(),
             streams=streams,
             weights_version=weights_version,
             env_steps=env_steps,
             episodes=tuple(self.episodes),
         )
 
-    def _final_observation(self, like: Tree) -> Tree:
+    def _final_observation(self) -> Tree:
         """`[F, *obs]` of all rows; `[0, *obs]` when no episode ended."""
-        none = optree.tree_map(lambda leaf: np.empty((0, *leaf.shape[1:]), leaf.dtype), like)
-        return optree.tree_map(
-            lambda *parts: np.concatenate(parts), none, *self._final_observations
-        )
+        finals = self._final_observations or [self._no_final_observation]
+        if len(finals) == 1:
+            return finals[0]
+        return optree.tree_map(lambda *parts: np.concatenate(parts), *finals)

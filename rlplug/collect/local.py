@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlplug.collect.actions import action_for_environment
 from rlplug.collect.block import RolloutBlock
 from rlplug.collect.episodes import EpisodeTracker
+from rlplug.envs.actions import action_for_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +55,9 @@ class LocalCollector:
                 "pass the global index of each."
             )
         self.env_steps = 0
-        self.restarted = np.zeros(adapter.num_envs, np.bool_)
-        """`[N]` bool: streams that `load_state_dict` could not continue in their episode; what was
-        collected before must not be joined to what follows."""
+        self.restarted = np.empty(0, np.int64)
+        """`[R]` int64 streams whose episode `load_state_dict` could not continue. What was
+        collected from them before must not be joined to what follows (`replay.cut`)."""
         self._adapter = adapter
         self._policy = policy
         self._streams = np.array(streams, np.int64)
@@ -86,10 +86,10 @@ class LocalCollector:
             block.write_decision(observation, action, extras)
             step = adapter.step(self._to_environment(action))
             episode_over = step.terminated | step.truncated
-            block.write_outcome(step, episode_over)
+            ended = step.final_envs.tolist()
+            block.write_outcome(step, episode_over, ended)
             num_valid = int(np.count_nonzero(step.valid))
             self.env_steps += num_valid
-            ended = step.final_envs.tolist()
             block.episodes += self._tracker.update(step.reward, step.valid, ended, self.env_steps)
             if ended or num_valid < num_envs:
                 state = policy.reset(state, episode_over | ~step.valid)
@@ -134,10 +134,11 @@ class LocalCollector:
         self._policy.load_state_dict(state["policy"])
         self._policy_state = copy.deepcopy(state["policy_state"])
         self._tracker.load_state_dict(state["episodes"])
-        self.restarted = self._adapter.load_state_dict(state["adapter"])
-        if self.restarted.any():
-            self._policy_state = self._policy.reset(self._policy_state, self.restarted)
-            self._tracker.restart(self.restarted)
+        restarted = self._adapter.load_state_dict(state["adapter"])
+        self.restarted = self._streams[restarted]
+        if restarted.any():
+            self._policy_state = self._policy.reset(self._policy_state, restarted)
+            self._tracker.restart(restarted)
 
     def close(self) -> None:
         """Close the environments; safe to call twice."""

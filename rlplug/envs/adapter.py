@@ -56,6 +56,10 @@ class StepAdapter:
     - NEXT_STEP: the row that only resets comes back with `valid` False, reward 0 and not ended.
     - DISABLED: ended environments are reset at once, so that it looks like SAME_STEP.
 
+    A resumed run continues the running episodes where the environments can tell their state: those
+    of `make_vector` (see `envs.state`), and any vector environment that has `get_state()` and
+    `set_state(state)` for all of its environments, their generators and pending resets.
+
     Args:
         vector_env: Any `gymnasium.vector.VectorEnv`; the adapter closes it.
         name: Of the environment, for messages.
@@ -89,7 +93,9 @@ class StepAdapter:
         }[mode]
         self._resets_next = np.zeros(self.num_envs, np.bool_)
         self._any_resets_next = False
-        self._failed = self._closed = False
+        self._closed = False
+        self._in_call = False
+        """Also after a step or reset that did not come back."""
         self._all_valid = _constant(np.ones(self.num_envs, np.bool_))
         self._no_envs = _constant(np.empty(0, np.int64))
         self._no_observation = create_empty_array(self.observation_space, n=0)
@@ -119,12 +125,14 @@ class StepAdapter:
     def step(self, action: Tree) -> AdapterStep:
         """Play `[N, ...]` actions, in the terms of the action space."""
         self.vector_steps += 1
+        self._in_call = True
         try:
             observation, reward, terminated, truncated, info = self._env.step(action)
         except RlplugError:
             raise
         except Exception as error:
             raise self._fault(Problem(f"raised {describe_error(error)}", None)) from error
+        self._in_call = False
         raise_carried_fault(info)
         check = self._check
         if check is not None:
@@ -135,7 +143,7 @@ class StepAdapter:
             )
             if problem is not None:
                 raise self._fault(problem)
-        step = self._finish(observation, reward.astype(np.float32), terminated, truncated, info)
+        step = self._finish(observation, np.array(reward, np.float32), terminated, truncated, info)
         self.observation = step.observation
         return step
 
@@ -193,16 +201,22 @@ class StepAdapter:
         return AdapterStep(observation, reward, terminated, truncated, valid, envs, final)
 
     def _reset(self, **arguments: Any) -> Tree:
-        try:
-            observation, info = self._env.reset(**arguments)
-        except RlplugError:
-            raise
-        except Exception as error:
-            problem = Problem(f"raised {describe_error(error)} in reset", None)
-            raise self._fault(problem) from error
+        observation, info = self._call("reset", **arguments)
         raise_carried_fault(info)
         self._look_at(observation)
         return observation
+
+    def _call(self, method: str, *arguments: Any, **keywords: Any) -> Any:
+        self._in_call = True
+        try:
+            answer = getattr(self._env, method)(*arguments, **keywords)
+        except RlplugError:
+            raise
+        except Exception as error:
+            problem = Problem(f"raised {describe_error(error)} in {method}", None)
+            raise self._fault(problem) from error
+        self._in_call = False
+        return answer
 
     def _look_at(self, observation: Tree, envs: Array | None = None) -> None:
         problem = self._check.observation(observation, envs) if self._check else None
@@ -210,7 +224,6 @@ class StepAdapter:
             raise self._fault(problem)
 
     def _fault(self, problem: Problem) -> EnvironmentFaultError:
-        self._failed = True
         seed = self._seed
         if seed is not None and problem.environment is not None and hasattr(self._env, "env_fns"):
             seed += problem.environment  # as Gymnasium's sync and async vector environments do
@@ -253,8 +266,8 @@ class StepAdapter:
         self.reset(None if seed is None else _another_seed(seed, self.vector_steps))
         if state["environments"] is None:
             logger.warning(
-                "Environment %r offers no get_state and set_state: %d running episodes start "
-                "again; all else continues exactly.",
+                "The state of environment %r cannot be read: it, or a wrapper, has no get_state "
+                "and set_state. %d running episodes start again; all else continues exactly.",
                 *(self._name, self.num_envs),
             )
             return np.ones(self.num_envs, np.bool_)
@@ -268,20 +281,20 @@ class StepAdapter:
 
     def _environments_state(self) -> State | None:
         if keeps_own_state(self._env):
-            return {"own": self._env.get_state()}
+            return {"own": self._call("get_state")}
         if not self._is_restorable():
             return None
-        snapshots = list(self._env.call("snapshot"))
+        snapshots = list(self._call("call", "snapshot"))
         for snapshot in snapshots:
             raise_carried_fault(snapshot)
         return None if None in snapshots else {"each": snapshots}
 
     def _write_environments(self, state: State) -> None:
         if "own" in state:
-            self._env.set_state(state["own"])
-        else:
-            for answer in self._env.call("restore", state["each"], self._resets_next.tolist()):
-                raise_carried_fault(answer)
+            self._call("set_state", state["own"])
+            return
+        for answer in self._call("call", "restore", state["each"], self._resets_next.tolist()):
+            raise_carried_fault(answer)
 
     def _is_restorable(self) -> bool:
         """Whether every environment is a `SubEnvironment`, and nothing is around them all."""
@@ -293,13 +306,24 @@ class StepAdapter:
         if self._closed:
             return
         self._closed = True
-        # A process that failed answers no request to close.
-        is_async = isinstance(self._env.unwrapped, AsyncVectorEnv)
-        arguments = {"terminate": True} if self._failed and is_async else {}
+        bare = self._env.unwrapped
+        if self._in_call and isinstance(bare, AsyncVectorEnv):
+            _stop_processes(bare)
+            return
         try:
-            self._env.close(**arguments)
+            self._env.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run is over
             logger.warning("Environment %r raised %s in close.", self._name, describe_error(error))
+
+
+def _stop_processes(env: AsyncVectorEnv) -> None:
+    """Close one that waits for an answer, which may never come."""
+    for process in env.processes:
+        process.terminate()
+        process.join()
+    for pipe in env.parent_pipes:
+        pipe.close()
+    env.closed = True
 
 
 def _constant(array: Array) -> Array:

@@ -42,7 +42,7 @@ def fault_message(name: str, problem: Problem, *, step: int, seed: int | None) -
         step: Of that environment, or of the vector environment where it concerns all.
         seed: That it was last reset with.
     """
-    where = "" if problem.environment is None else f"number {problem.environment}, "
+    where = "" if problem.environment is None else f"sub-environment {problem.environment}, "
     seeded = "not seeded" if seed is None else f"seed {seed}"
     return f"Environment {name!r} {problem.text} ({where}step {step:,}, {seeded})."
 
@@ -60,22 +60,20 @@ class SampleCheck:
         problem = self.observation(observation)
         if problem is not None:
             return problem
-        if type(reward) in _NUMBERS and type(terminated) in _BOOLS and type(truncated) in _BOOLS:
-            return None
-        if not _is_number(reward):
+        if type(reward) not in _NUMBERS and not _is_number(reward):
             return f"returned the reward {reward!r} ({_kind(reward)}), expected one number"
-        name, flag = (
-            ("truncated", truncated) if type(terminated) in _BOOLS else ("terminated", terminated)
-        )
-        if type(flag) not in _BOOLS:
-            return f"returned {name} {flag!r} ({_kind(flag)}), expected a bool"
+        if type(terminated) not in _BOOLS:
+            return f"returned terminated {terminated!r} ({_kind(terminated)}), expected a bool"
+        if type(truncated) not in _BOOLS:
+            return f"returned truncated {truncated!r} ({_kind(truncated)}), expected a bool"
         return None
 
 
 def _is_number(value: object) -> bool:
-    return (
-        isinstance(value, np.number | np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
-    )
+    """Whether it is a number of numpy's, as a scalar or an array without axes."""
+    if not isinstance(value, np.generic | np.ndarray):
+        return False
+    return value.ndim == 0 and value.dtype.kind in "biuf"
 
 
 def _kind(value: object) -> str:
@@ -223,7 +221,7 @@ class BatchCheck:
             return Problem(f"{found}, expected {wanted}", environment)
         if self._warns:
             logger.warning(
-                "Environment %r (number %d) %s, outside its bounds %s. "
+                "Environment %r (sub-environment %d) %s, outside its bounds %s. "
                 "Such values are used as they are; this is said once.",
                 *(self._name, environment, found, bounds),
             )

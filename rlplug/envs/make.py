@@ -320,5 +320,7 @@ def _missing_package(name: str, error: Exception) -> str:
         what, commands = f"the package {package!r}", [f"pip install {package}"]
     if not commands:
         return f"Environment {name!r} could not be imported: {describe_error(error)}."
-    run = " && ".join(commands)
-    return f"Environment {name!r} needs {what}, which is not installed. Run: {run}"
+    cause, state = error.__cause__, "is not installed"
+    if isinstance(cause, ImportError) and not isinstance(cause, ModuleNotFoundError):
+        state = f"fails to import ({describe_error(cause)})"
+    return f"Environment {name!r} needs {what}, which {state}. Run: {' && '.join(commands)}"

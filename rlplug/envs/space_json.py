@@ -53,9 +53,10 @@ def space_from_json(stored: Json) -> gymnasium.Space[Any]:
 
 
 def _numbers(values: Array) -> Any:
-    """A nested list, or one number where all are equal: the bounds of an image are two numbers."""
-    if values.size and (values == values.flat[0]).all():
-        values = values.flat[0]
+    """A nested list, or one number where all are the same: an image's bounds are two numbers."""
+    # by their bits, which tell 0.0 from -0.0
+    if values.size and values.tobytes() == np.full_like(values, values.flat[0]).tobytes():
+        return _finite(values.flat[0].tolist())
     return _finite(values.tolist())
 
 

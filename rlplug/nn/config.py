@@ -57,9 +57,9 @@ class NoisyConfig(Config):
 
     kind: Literal["factorised", "independent"] = "factorised"
     """Noise per layer: outer product of two vectors (eq. 10), or one draw per weight."""
-    initial_sigma: Annotated[float, Field(gt=0)] = 0.5
-    """Factorised: sigma starts at this over the square root of the inputs (section 3.2);
-    independent: the paper's figure is 0.017, used as it is."""
+    initial_sigma: Annotated[float, Field(gt=0)] | None = None
+    """Sigma at the start: over the square root of the inputs where factorised, as it is where
+    independent. None takes the paper's 0.5 and 0.017 (section 3.2)."""
 
 
 class OptimizerConfig(Config):

@@ -82,6 +82,8 @@ class Categorical:
         """`[B]` int64. The first of A exponential clocks with these rates to ring."""
         probs = self.probs.detach()
         clocks = torch.empty_like(probs).exponential_(generator=generator)
+        # some builds of torch draw a 0, and 0 / 0 would choose an action of probability 0
+        clocks.clamp_min_(torch.finfo(clocks.dtype).tiny)
         return (clocks / probs).argmin(dim=-1)
 
     def sample_with_log_prob(self, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -337,10 +339,12 @@ def _total(terms: Sequence[Tensor]) -> Tensor:
 
 
 def _masked(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Half of the lowest number, so that padding is lower still where a mask allows nothing."""
-    if mask is None:
-        return logits
-    return logits.masked_fill(~mask.bool(), torch.finfo(logits.dtype).min / 2)
+    return logits if mask is None else logits.masked_fill(~mask.bool(), -_far(logits))
+
+
+def _far(logits: Tensor) -> float:
+    """A distance in logits that leaves probability 0, and room for factors below overflow."""
+    return math.sqrt(torch.finfo(logits.dtype).max)
 
 
 def _padded(logits: Tensor, sizes: Sequence[int]) -> Tensor:
@@ -348,7 +352,7 @@ def _padded(logits: Tensor, sizes: Sequence[int]) -> Tensor:
     if len(set(sizes)) == 1:
         return logits.reshape(*logits.shape[:-1], len(sizes), sizes[0])
     choices = [choice.movedim(-1, 0) for choice in torch.split(logits, list(sizes), dim=-1)]
-    lowest = torch.finfo(logits.dtype).min
+    lowest = -2 * _far(logits)  # below a masked action too: its row may allow nothing
     return pad_sequence(choices, batch_first=True, padding_value=lowest).movedim((0, 1), (-2, -1))
 
 

@@ -31,15 +31,18 @@ Kind = Literal["factorised", "independent"]
 class NoisyLinear(nn.Module):
     """A linear layer whose weights are drawn anew for each sample; starts without noise."""
 
-    def __init__(self, inputs: int, outputs: int, kind: Kind, initial_sigma: float) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kind: Kind, initial_sigma: float | None = None
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         self.outputs = outputs
         self.kind = kind
-        # Section 3.2: ±1/√p and σ₀/√p where factorised, ±√(3/p) and σ₀ where independent.
-        factorised = kind == "factorised"
-        gain = 1.0 if factorised else math.sqrt(3)
-        sigma = initial_sigma / math.sqrt(inputs) if factorised else initial_sigma
+        # Section 3.2: μ in ±1/√p and σ = 0.5/√p factorised, ±√(3/p) and 0.017 independent.
+        if kind == "factorised":
+            gain, sigma = 1.0, (initial_sigma or 0.5) / math.sqrt(inputs)
+        else:
+            gain, sigma = math.sqrt(3), initial_sigma or 0.017
         self.weight_mean = nn.Parameter(fan_in_uniform(outputs, inputs, inputs=inputs, gain=gain))
         self.bias_mean = nn.Parameter(fan_in_uniform(outputs, inputs=inputs, gain=gain))
         self.weight_sigma = nn.Parameter(torch.full((outputs, inputs), sigma))

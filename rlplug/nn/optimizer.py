@@ -12,7 +12,6 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from rlplug.errors import ConfigError
 from rlplug.ops.schedules import learning_rate_factor
@@ -120,17 +119,23 @@ class Optimizer:
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        if self._config.max_gradient_norm is not None:
-            self._norm_before_clipping = clip_grad_norm_(
-                self._parameters, self._config.max_gradient_norm
-            )
+        threshold = self._config.max_gradient_norm
+        if threshold is not None:
+            gradients = self._gradients()
+            norm = _global_norm(gradients)
+            torch._foreach_mul_(gradients, (threshold / (norm + 1e-6)).clamp(max=1.0))
+            self._norm_before_clipping = norm
         self._inner.step()
 
     def gradient_norm(self) -> float:
         """Global L2 norm of the last step's gradient, before clipping; 0 before the first step."""
         if self._norm_before_clipping is not None:
             return float(self._norm_before_clipping)
-        return float(get_total_norm([p.grad for p in self._parameters if p.grad is not None]))
+        gradients = self._gradients()
+        return float(_global_norm(gradients)) if gradients else 0.0
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self._parameters if p.grad is not None]
 
     def state_dict(self) -> dict[str, Any]:
         """Moments and learning rate; tensors are the live ones."""
@@ -146,3 +151,9 @@ class Optimizer:
         groups = self._inner.state_dict()["param_groups"]
         self._inner.load_state_dict({"state": moments, "param_groups": groups})
         self._set_learning_rate(state["learning_rate"])
+
+
+def _global_norm(tensors: list[Tensor]) -> Tensor:
+    """L2 norm of all tensors as one; torch's own function sorts them by device first, for 7 µs."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors)))
+    return norm

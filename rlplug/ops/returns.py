@@ -209,7 +209,7 @@ def retrace(
     """Retrace(λ) targets for the action values of π, from data of any policy μ.
 
     Gₜ = Q(xₜ, aₜ) + Σₛ γˢ⁻ᵗ (cₜ₊₁ … cₛ) [rₛ + γ E_π Q(xₛ₊₁, ·) − Q(xₛ, aₛ)],  cₛ = λ min(1, π/μ)
-    (eqs. 3 and 4 with its section 3, Munos et al. 2016, arXiv:1606.02647)
+    (eq. 3 with the Retrace traces of section 3, Munos et al. 2016, arXiv:1606.02647)
 
     Args:
         reward: `[T, N]`, and the others as at the head of this module.

@@ -9,7 +9,7 @@ wins; among others there is an error that lists them.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rlplug.errors import PluginError, UnknownNameError
 from rlplug.registry import index, preset_files
@@ -25,11 +25,25 @@ from rlplug.registry.entries import (
     normalise,
 )
 from rlplug.registry.file_plugins import load_file
-from rlplug.registry.loading import LoadFailure, import_string, load_entry, quiet, strict
+from rlplug.registry.loading import (
+    LoadFailure,
+    Mishap,
+    attempt,
+    import_string,
+    load_entry,
+    quiet,
+    strict,
+)
 from rlplug.registry.names import suggest, unknown_name_message
 
 if TYPE_CHECKING:
-    from rlplug.specs import AlgorithmSpec, EnvironmentSpec, Preset, TrainerSpec
+    from rlplug.specs import (
+        AlgorithmSpec,
+        EnvironmentFamily,
+        EnvironmentSpec,
+        Preset,
+        TrainerSpec,
+    )
 
 __all__ = [
     "Provider",
@@ -102,7 +116,7 @@ def resolve_environment(name: str) -> EnvironmentSpec | None:
         UnknownNameError: for a family without its member, or a member that it does not have.
         PluginError: when its plugin cannot be used, or several provide it.
     """
-    from rlplug.specs import EnvironmentFamily, EnvironmentSpec
+    from rlplug.specs import EnvironmentFamily
 
     found = find_environment(name)
     if found is None:
@@ -114,10 +128,23 @@ def resolve_environment(name: str) -> EnvironmentSpec | None:
             some = ", ".join(f"{spec.name}/{one}" for one in spec.members[:4])
             msg = f"'{name}' is a family of {len(spec.members)} environments; name one: {some}, ..."
             raise UnknownNameError(msg)
-        spec = import_string(spec.resolve)(member)
-    if not isinstance(spec, EnvironmentSpec):
-        msg = f"{entry.provider} answers {spec!r:.60} for '{name}'; expected an EnvironmentSpec"
-        raise PluginError(msg)
+        return _member(entry, spec, member)
+    return cast("EnvironmentSpec", spec)
+
+
+def _member(entry: Entry, family: EnvironmentFamily, member: str) -> EnvironmentSpec:
+    """Ask a family for one of its members."""
+    from rlplug.specs import EnvironmentSpec
+
+    resolve_member = import_string(family.resolve)
+    with quiet(entry.provider):
+        spec = attempt(lambda: resolve_member(member))
+    name = f"{family.name}/{member}"
+    if isinstance(spec, Mishap):
+        raise LoadFailure.of(entry._replace(name=name), spec).error()
+    if not isinstance(spec, EnvironmentSpec) or spec.name != name:
+        msg = f"{family.resolve} of {entry.provider} gives {spec!r:.80} for '{member}'"
+        raise PluginError(f"{msg}; expected an EnvironmentSpec named '{name}'")
     return spec
 
 
@@ -171,20 +198,20 @@ def find_environment(name: str) -> tuple[Entry, str] | None:
     if entry := find("environments", name):
         return entry, ""
     owner, bare = _split(name)
-    records = [one for one in _environment_records() if _of(one.entry, owner)]
+    records = [record for record in _environment_records() if _of(record.entry, owner)]
     family, _, member = bare.partition("/")
-    offers = []
-    for record in records:
-        members = record.spec.get("members", ())
-        if member and record.entry.name == family and members:
-            if member not in members:
-                known = [f"{family}/{one}" for one in members]
-                raise UnknownNameError(unknown_name_message("environments", name, known))
-            return record.entry, member
-        if bare in members:
-            offers.append((record.entry, bare))
-        if bare in record.spec.get("aliases", ()):
-            offers.append((record.entry, ""))
+    offers: list[tuple[Entry, str]] = []
+    siblings: list[str] = []
+    for entry, _, spec, _ in records:
+        members = spec.get("members", ())
+        if bare in members or (entry.name == family and member in members):
+            offers.append((entry, bare if bare in members else member))
+        elif bare in spec.get("aliases", ()):
+            offers.append((entry, ""))
+        elif member and entry.name == family:
+            siblings += [f"{family}/{one}" for one in members]
+    if siblings and not offers:
+        raise UnknownNameError(unknown_name_message("environments", name, siblings))
     return _only("environments", name, offers) if offers else None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import logging
 import os
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -35,6 +36,9 @@ OWN = "rlplug"
 """The distribution whose components are the built-in ones."""
 
 _ABOUT_RLPLUG = re.compile(r"rlplug(?![\w.-]*\w)", re.IGNORECASE)
+
+
+_log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -86,8 +90,7 @@ def installed() -> dict[str, Distribution]:
     found: dict[str, Distribution] = {}
     for metadata in importlib.metadata.distributions():
         text = metadata.read_text("entry_points.txt")
-        if text and "[rlplug." in text:
-            distribution = _read(metadata)
+        if text and "[rlplug." in text and (distribution := _read(metadata)):
             found.setdefault(normalise(distribution.name), distribution)  # as import: first wins
     return dict(sorted(found.items(), key=lambda item: (item[0] != OWN, item[0])))
 
@@ -154,11 +157,20 @@ def _listed(names: str) -> set[str]:
     return {normalise(name.strip()) for name in names.split(",") if name.strip()}
 
 
-def _read(metadata: importlib.metadata.Distribution) -> Distribution:
-    header = metadata.metadata
-    name, version = header["Name"], header["Version"]
+def _read(metadata: importlib.metadata.Distribution) -> Distribution | None:
+    """What a distribution's metadata says; None where it is damaged, as by a broken upgrade."""
+    try:
+        header, points = metadata.metadata, list(metadata.entry_points)
+        name, version = header["Name"], header["Version"]
+        lines = header.get_all("Requires-Dist") or ()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        name = version = ""
+        _log.debug("Unreadable metadata: %s", error)
+    if not name or not version:
+        _log.warning("The metadata in %s is damaged; install its package again", metadata)
+        return None
     entries, unknown = [], set()
-    for point in metadata.entry_points:
+    for point in points:
         group = point.group.removeprefix("rlplug.")
         if group in GROUPS and group != point.group:
             entries.append(Entry(name, version, group, point.name, point.value))
@@ -169,9 +181,7 @@ def _read(metadata: importlib.metadata.Distribution) -> Distribution:
         name=name,
         version=version,
         location=str(metadata.locate_file("")),
-        requires=tuple(
-            line for line in header.get_all("Requires-Dist") or () if _ABOUT_RLPLUG.match(line)
-        ),
+        requires=tuple(line for line in lines if _ABOUT_RLPLUG.match(line)),
         entries=tuple(sorted(entries, key=lambda entry: (GROUPS.index(entry.group), entry.name))),
         problem=f"rlplug has no entry-point group {groups}" if groups else "",
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import pluggy
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("rlplug")
 hookimpl = pluggy.HookimplMarker("rlplug")
 _log = logging.getLogger(__name__)
+
+
+Outcome: TypeAlias = Literal["finished", "stopped", "interrupted", "failed"]
 
 
 class RunStarted(NamedTuple):
@@ -76,7 +79,7 @@ class RunFinished(NamedTuple):
     """The run is over, whatever ended it."""
 
     env_steps: int
-    outcome: Literal["finished", "stopped", "interrupted", "failed"]
+    outcome: Outcome
     """`stopped` by a hook, `interrupted` by a signal, `failed` by an error."""
     reason: str
     """Why, where it did not run to its end."""

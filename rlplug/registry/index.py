@@ -14,6 +14,7 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ _START = (
     "import json, pathlib, sys; sys.path[:] = json.loads(sys.argv[3]); "
     "from rlplug.registry import probe; probe.run(pathlib.Path(sys.argv[1]), float(sys.argv[2]))"
 )
+_FROM_OUTSIDE = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
+"""How a child ends that someone stopped (Ctrl-C, too little memory): no fault to remember."""
 _memory: dict[Distribution, dict[str, Any]] = {}
 _log = logging.getLogger(__name__)
 
@@ -86,14 +89,14 @@ class DistributionRecord(NamedTuple):
 
 def read(*, refresh: bool = False) -> list[DistributionRecord]:
     """The records of all distributions; those that are missing are made, some at a time."""
-    found = [one for one in distributions().values() if _examinable(one)]
-    stale = [one for one in found if refresh or _known(one) is None]
+    found = list(distributions().values())
+    stale = [one for one in found if (refresh or _known(one) is None) and _is_allowed(one)]
     if stale:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             list(pool.map(_examine, stale))
-    records = [record(one) for one in distributions().values()]
+    records = [record(one) for one in found]
     failures = [entry.failure for one in records for entry in one.entries if entry.failure]
     if strict() and failures:
         raise failures[0].error()
@@ -106,22 +109,17 @@ def record(distribution: Distribution) -> DistributionRecord:
     if reason := switched_off(distribution.name):
         bare = tuple(EntryRecord(entry, None, {}, ()) for entry in entries)
         return DistributionRecord(distribution, "disabled", bare, (reason,))
-    if reason := incompatible(distribution):
+    data = _known(distribution)
+    if data is None and (reason := incompatible(distribution)):
         hint = f"pip install --upgrade {distribution.name} {OWN}"
         failures = [LoadFailure.of(entry, Mishap(reason), hint) for entry in entries]
         failed = tuple(EntryRecord(*pair, {}, ()) for pair in zip(entries, failures, strict=True))
         return DistributionRecord(distribution, "incompatible", failed, (reason,))
-    data: dict[str, Any] = {"rows": []}
-    if _examinable(distribution):
-        data = _known(distribution) or _examine(distribution)
-    return _record(distribution, data)
+    return _record(distribution, data or _examine(distribution))
 
 
-def _examinable(distribution: Distribution) -> bool:
-    """Whether there is something to import, and nothing that speaks against it."""
-    if switched_off(distribution.name) or incompatible(distribution):
-        return False
-    return any(entry.group in EXAMINED for entry in distribution.entries)
+def _is_allowed(distribution: Distribution) -> bool:
+    return not switched_off(distribution.name) and not incompatible(distribution)
 
 
 def _record(distribution: Distribution, data: dict[str, Any]) -> DistributionRecord:
@@ -145,15 +143,19 @@ def _record(distribution: Distribution, data: dict[str, Any]) -> DistributionRec
 
 
 def _known(distribution: Distribution) -> dict[str, Any] | None:
-    """What is in memory or in the cache folder, if it still holds."""
+    """What is in memory or in the cache folder, if it still holds; only of what is compatible."""
     if distribution in _memory:
         return _memory[distribution]
     try:
         data = json.loads(_cache_file(distribution).read_text(encoding="utf-8"))
         stamps = data["stamps"].items()
-        holds = data["key"] == _key(distribution) and all(_stamp(p) == s for p, s in stamps)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # missing, unreadable or damaged: all that is lost is time
+        holds = (
+            data["key"] == _key(distribution)
+            and all(_stamp(path) == stamp for path, stamp in stamps)
+            and (data["gave_up_after"] is None or data["gave_up_after"] >= time_limit())
+        )
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # no home folder, no file, or a damaged one: all that is lost is time
     return _memory.setdefault(distribution, data) if holds else None
 
 
@@ -162,9 +164,9 @@ def _examine(distribution: Distribution) -> dict[str, Any]:
     entries = [entry for entry in distribution.entries if entry.group in EXAMINED]
     with tempfile.TemporaryDirectory(prefix="rlplug-") as name:
         folder = Path(name)
-        status = _run_child(entries, folder)
+        status = _run_child(entries, folder) if entries else 0
         rows = _rows(entries, folder, status)
-        printed = _tail(folder / "output.txt")
+        printed = _tail(folder / "output.txt") if entries else ""
         hung = status is None
     files = {file for row in rows for file in row.pop("files", ())}
     files |= {str(file) for entry in entries if (file := _entry_file(entry))}
@@ -174,10 +176,12 @@ def _examine(distribution: Distribution) -> dict[str, Any]:
         "key": _key(distribution),
         "stamps": {file: _stamp(file) for file in sorted(files)},
         "rows": rows,
+        "gave_up_after": time_limit() if hung else None,
         "printed": "" if status else printed,
     }
     _memory[distribution] = data
-    _store(_cache_file(distribution), data)
+    if status not in _FROM_OUTSIDE:
+        _store(distribution, data)
     return data
 
 
@@ -217,7 +221,7 @@ def _rows(entries: list[Entry], folder: Path, status: int | None) -> list[dict[s
             limit = time_limit()
             mishap = Mishap(f"it takes more than {limit:g} s to import", _hang(folder))
             hint = (
-                f"If it is only slow: RLPLUG_PLUGIN_TIMEOUT={6 * limit:g} rlplug list --refresh; "
+                f"If it is only slow, allow more: RLPLUG_PLUGIN_TIMEOUT={6 * limit:g}; "
                 f"or switch it off: RLPLUG_DISABLE_PLUGINS={entry.distribution}"
             )
         else:
@@ -276,7 +280,8 @@ def _entry_file(entry: Entry) -> Path | None:
 def _key(distribution: Distribution) -> list[Any]:
     """What a record depends on, beside the files that were read."""
     entries = [list(entry[2:]) for entry in distribution.entries]
-    return [_FORMAT, rlplug.__version__, distribution.version, entries]
+    requires = list(distribution.requires)
+    return [_FORMAT, rlplug.__version__, distribution.version, requires, entries]
 
 
 def _stamp(path: str) -> list[int] | None:
@@ -295,12 +300,13 @@ def _cache_file(distribution: Distribution) -> Path:
     return Path(root, "rlplug", "index", f"{distribution.name}-{digest}.json")
 
 
-def _store(path: Path, data: dict[str, Any]) -> None:
+def _store(distribution: Distribution, data: dict[str, Any]) -> None:
     """Write atomically; a cache folder that cannot be written costs time and nothing else."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
+        path = _cache_file(distribution)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(data), encoding="utf-8")
         temporary.replace(path)
-    except OSError as error:
-        _log.debug("The plugin index cannot be kept in %s: %s", path.parent, error)
+    except (OSError, RuntimeError) as error:
+        _log.debug("The plugin index of %s cannot be kept: %s", distribution.name, error)

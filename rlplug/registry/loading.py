@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import io
 import logging
@@ -25,7 +26,7 @@ _SPECS: dict[Group, tuple[str, ...]] = {
     "environments": ("EnvironmentSpec", "EnvironmentFamily"),
 }
 """What an entry point of these groups must lead to; names in `rlplug.specs`."""
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 _log = logging.getLogger(__name__)
 
 
@@ -80,10 +81,10 @@ def attempt(action: Callable[[], T]) -> T | Mishap:
     except SystemExit as error:
         return Mishap(f"it calls sys.exit({error.code!r}) when imported", _frames(error))
     except PluginError as error:  # ours, and its message is made for the user
-        return Mishap(str(error))
+        return Mishap(*str(error).split("\n", maxsplit=1))
     except Exception as error:  # noqa: BLE001  a plugin may raise anything
         missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
-        first_line = f"{type(error).__name__}: {error}".splitlines()[0]
+        first_line = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         return Mishap(first_line, _frames(error), missing)
 
 
@@ -125,15 +126,13 @@ def import_string(target: str) -> Any:
 
 
 def locate(target: str) -> Any:
-    """The object behind `package.module:Name`, without the guard."""
+    """The object behind `package.module:Name`, or the module alone, without the guard."""
     if not _TARGET.fullmatch(target):
-        msg = f"{target!r} names no object; expected 'package.module:Name'"
-        raise ImportError(msg)
+        msg = f"'{target}' cannot be imported; expected 'package.module:Name'"
+        raise PluginError(msg)
     module, _, path = target.partition(":")
     loaded: Any = importlib.import_module(module)
-    for attribute in path.split("."):
-        loaded = getattr(loaded, attribute)
-    return loaded
+    return functools.reduce(getattr, path.split("."), loaded) if path else loaded
 
 
 def _wrong_kind(entry: Entry, loaded: Any) -> str:
@@ -186,6 +185,7 @@ def _frames(error: BaseException) -> str:
     rendered.stack = traceback.StackSummary.from_list(
         frame
         for frame in rendered.stack
-        if frame.filename != __file__ and not frame.filename.startswith("<frozen importlib")
+        if frame.filename not in {__file__, importlib.__file__}
+        and not frame.filename.startswith("<frozen importlib")
     )
     return "".join(rendered.format())

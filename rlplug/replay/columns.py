@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import math
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -10,9 +13,37 @@ import torch
 from rlplug.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rlplug.data import Array
+
+
+_LENT_BYTES = 1 << 19
+
+
+class _Lender:
+    """Memory for batches of images, lent again once no tensor refers to it.
+
+    Left to the system, freed blocks of this size are given back and faulted in anew for the next
+    batch, which can cost more than filling them.
+    """
+
+    def __init__(self) -> None:
+        # two batches of observation and next observation: one in use while the next is built
+        self._lent: deque[tuple[Array, Callable[[], Array | None]]] = deque(maxlen=4)
+
+    def lend(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array of unset values."""
+        num_bytes = math.prod(shape) * dtype.itemsize
+        block = np.empty(0, np.uint8)
+        if len(self._lent) == self._lent.maxlen and self._lent[0][1]() is None:
+            block = self._lent[0][0]
+        if block.nbytes != num_bytes:
+            block = np.empty(num_bytes, np.uint8)
+        array = block.view(dtype).reshape(shape)
+        self._lent.append((block, weakref.ref(array)))
+        return array
 
 
 class HostColumn:
@@ -20,6 +51,8 @@ class HostColumn:
 
     def __init__(self, array: Array) -> None:
         self.array = array
+        self._row_bytes = math.prod(array.shape[1:]) * array.itemsize
+        self._lender = _Lender()
 
     def write(self, index: Array, values: Array) -> None:
         """Put `[M, ...]` values in the rows `[M]`."""
@@ -27,7 +60,11 @@ class HostColumn:
 
     def take(self, index: Array) -> torch.Tensor:
         """A copy of the rows `[M]`."""
-        return torch.from_numpy(self.array.take(index, axis=0))
+        if len(index) * self._row_bytes < _LENT_BYTES:
+            return torch.from_numpy(self.array.take(index, axis=0))
+        rows = self._lender.lend((len(index), *self.array.shape[1:]), self.array.dtype)
+        self.array.take(index, axis=0, out=rows, mode="clip")
+        return torch.from_numpy(rows)
 
     def head(self, rows: int | None = None) -> Array:
         """A view of the first rows, or of all."""

@@ -34,7 +34,7 @@ class FrameRing:
     def __init__(
         self, capacity: int, depth: int, num_streams: int, like: Array, place: Place
     ) -> None:
-        """Room for `capacity` stacks of `depth` frames per stream, frames as in `like` `[M, H, W]`."""
+        """Room for `capacity` stacks of `depth` frames per stream; `like` `[M, H, W]` is frames."""
         # an episode costs one frame more than it has steps: enough for episodes of 128 and longer
         self.length = capacity + capacity // 128 + 3 * depth
         self.num_streams = num_streams
@@ -73,7 +73,8 @@ class FrameRing:
     def is_kept(self, numbers: Array) -> Array:
         """`[S]` whether no frame of the stacks `[S, K]`, one per stream, was overwritten."""
         lost = (numbers != _ZERO_FRAME) & (numbers < self.written[:, None] - self.length)
-        return ~lost.any(axis=1)
+        kept: Array = ~lost.any(axis=1)
+        return kept
 
     @property
     def nbytes(self) -> int:
@@ -156,6 +157,6 @@ def looks_like_stack(
 
 
 def _equal(left: Array, right: Array) -> Array:
-    """`[n]` whether the arrays `[n, ...]` are the same in each entry."""
-    same: Array = (left == right).reshape(len(left), -1).all(axis=1)
+    """`[n]` whether the stacks `[n, K, H, W]` are the same."""
+    same: Array = (left == right).all(axis=(1, 2, 3))
     return same

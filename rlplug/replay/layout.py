@@ -76,6 +76,7 @@ class Layout:
     def columns(self, rollout: Rollout, capacity: int, num_streams: int) -> Columns:
         """Columns for rollouts like this one."""
         num_slots = (capacity + 1) * num_streams
+        extras: Tree = rollout.extras
 
         def observation_column(
             space: gymnasium.Space[Any], observation: Array, final: Array, following: Array
@@ -99,7 +100,7 @@ class Layout:
                 rollout.next_observation,
             ),
             optree.tree_map(action_column, self._action_spaces, rollout.action),
-            optree.tree_map(lambda leaf: self._place.column(num_slots, leaf[0]), rollout.extras),
+            optree.tree_map(lambda leaf: self._place.column(num_slots, leaf[0]), extras),
         )
 
     def restored(self, state: State, capacity: int, num_streams: int) -> Columns:

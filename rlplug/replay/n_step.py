@@ -41,7 +41,7 @@ class NStep:
     def drawable(self, storage: TransitionStorage) -> tuple[Array, Array]:
         """`[S]` first index, and one past the last, of each stream's rows with a whole window."""
         full = np.maximum(storage.written - self.n_step + 1, storage.episode_start)
-        return storage.oldest, np.maximum(full, storage.oldest)
+        return storage.oldest.copy(), np.maximum(full, storage.oldest)
 
     def returns(self, storage: TransitionStorage, row: Array) -> Returns:
         """The windows that begin at the rows `[M]`."""

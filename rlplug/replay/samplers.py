@@ -62,7 +62,7 @@ class Sampler(Protocol):
     nbytes: int
     """Memory of its arrays."""
     uses_priorities: bool
-    """Whether a priority written after one batch changes the next, which then has to wait for it."""
+    """Whether a priority written after one batch changes the next, which then has to wait."""
 
     def set_drawable(self, spans: Spans) -> None:
         """Draw from these rows from now on."""
@@ -164,7 +164,7 @@ class Prioritized:
             self._write(left.all_rows(), 0.0)
         if len(came):
             rows = came.all_rows()
-            given = self._storage.extra("priority", rows)
+            given = self._storage.added_by_policy("priority", rows)
             self._write(
                 rows, self._highest if given is None else self._powered(given.cpu().numpy())
             )

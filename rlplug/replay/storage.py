@@ -95,7 +95,7 @@ class TransitionStorage:
         return optree.tree_map(lambda leaf: leaf.take(stream, slot), self._filled.observation)
 
     def observation_after(self, row: Array) -> Tree:
-        """`[M, *obs]` what it showed after the rows `[M]`, the final one where the episode ended."""
+        """`[M, *obs]` what it showed after the rows `[M]`; the final one where it was over."""
         final = self.final[row % self.num_slots]
         ended = np.flatnonzero(final != _GOES_ON)
         finals = final[ended]
@@ -109,7 +109,7 @@ class TransitionStorage:
         slot = row % self.num_slots
         return optree.tree_map(lambda leaf: leaf.take(slot), self._filled.action)
 
-    def extra(self, name: str, row: Array) -> Tree | None:
+    def added_by_policy(self, name: str, row: Array) -> Tree | None:
         """`[M, ...]` what the policy added under this name; None where it adds none."""
         slot = row % self.num_slots
         extra = self._filled.extras.get(name)
@@ -198,12 +198,11 @@ class TransitionStorage:
             rollout.final_observation,
             rollout.next_observation,
         )
-        for tree, values in ((columns.action, rollout.action), (columns.extras, rollout.extras)):
-            optree.tree_map_(
-                lambda column, array: column.write(slots.rows, slots.valid_rows(array)),
-                tree,
-                values,
-            )
+        others: Tree = (columns.action, columns.extras)
+        values: Tree = (rollout.action, rollout.extras)
+        optree.tree_map_(
+            lambda column, array: column.write(slots.rows, slots.valid_rows(array)), others, values
+        )
 
     def _slots(self, rollout: Rollout, row: Array, following: Array) -> Slots:
         """Where to store the rows `[T, N]`; frees what is overwritten."""
@@ -227,7 +226,7 @@ class TransitionStorage:
                 column.grow_finals(size)
         reserved = self._free_finals[len(self._free_finals) - count :]
         del self._free_finals[len(self._free_finals) - count :]
-        return np.asarray(reserved, dtype=np.int32)
+        return np.array(reserved, dtype=np.int64)
 
     def _forget_lost_frames(self) -> None:
         """Move `oldest` past rows whose frames were overwritten."""

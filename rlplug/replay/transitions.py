@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     import gymnasium
 
-    from rlplug.data import Array, Rollout
+    from rlplug.data import Array, Rollout, Tree
     from rlplug.protocols import Replay, State
     from rlplug.replay.config import ReplayConfig
     from rlplug.replay.samplers import Sampler
     from rlplug.seeding import Seeds
 
 _BLOCK_BYTES = 1 << 20
-"""Memory of the minibatches that are built at once: small ones by the hundred, images one by one."""
+"""Memory of the minibatches that are built at once: small ones by the hundred, images singly."""
 
 
 def build_replay(
@@ -53,8 +53,12 @@ def build_replay(
     """The replay that the config describes.
 
     Args:
+        config: The run's `replay` section.
+        observation_space: Of one environment.
+        action_space: Of one environment.
         num_streams: Environments of the run, each with a ring of `capacity // num_streams`.
         total_env_steps: Length of the run, for the schedule of the importance exponent.
+        seeds: Names the generator, `replay`.
         device: Where batches go, and where `storage: device` keeps its rows.
         directory: Folder for the files of `storage: disk`.
 
@@ -107,7 +111,9 @@ class TransitionReplay:
 
     def minibatches(self, count: int, batch_size: int) -> Iterator[TransitionBatch]:
         """Yield `count` minibatches; a priority written between two is seen by the second."""
-        if not len(self):
+        if count == 0:
+            return
+        if len(self) == 0:
             raise ValueError(
                 "No transition can be drawn yet: the replay is empty, or no window of "
                 f"n_step = {self._n_step.n_step} rows is complete. Add more first."
@@ -119,10 +125,7 @@ class TransitionReplay:
             num_batches = min(at_once, count - start)
             rows, weights = self._sampler.draw(num_batches, batch_size)
             block = self._build(rows.reshape(-1), weights.reshape(-1))
-            leaves, structure = optree.tree_flatten(block)
-            views = [leaf.unflatten(0, (num_batches, batch_size)).unbind() for leaf in leaves]
-            for batch in zip(*views, strict=True):
-                yield optree.tree_unflatten(structure, batch)
+            yield from _split(block, num_batches)
 
     def update_priorities(self, replay_index: torch.Tensor, priorities: torch.Tensor) -> None:
         """Write back `[B]` priorities (before the exponent); ignored when sampling is uniform.
@@ -163,21 +166,32 @@ class TransitionReplay:
     def _build(self, row: Array, weight: Array) -> TransitionBatch:
         """The transitions that begin at the rows `[M]`, on the device."""
         returns = self._n_step.returns(self.storage, row)
-        batch = TransitionBatch(
-            observation=self.storage.observation(row),
-            action=self.storage.action(row),
-            reward=torch.from_numpy(returns.reward),
-            discount=torch.from_numpy(returns.discount),
-            next_observation=self.storage.observation_after(returns.last_row),
-            importance_weight=torch.from_numpy(weight),
-            replay_index=torch.from_numpy(row),
+        return TransitionBatch(
+            observation=self._to_device(self.storage.observation(row)),
+            action=self._to_device(self.storage.action(row)),
+            reward=torch.from_numpy(returns.reward).to(self._device),
+            discount=torch.from_numpy(returns.discount).to(self._device),
+            next_observation=self._to_device(self.storage.observation_after(returns.last_row)),
+            importance_weight=torch.from_numpy(weight).to(self._device),
+            replay_index=torch.from_numpy(row).to(self._device),
         )
-        if self._device == "cpu":
-            return batch
-        return optree.tree_map(lambda leaf: leaf.to(self._device), batch)
+
+    def _to_device(self, tree: Tree) -> Tree:
+        return optree.tree_map(lambda leaf: leaf.to(self._device), tree)
 
     @cached_property
     def _transition_nbytes(self) -> int:
         """Bytes of one transition in a batch."""
-        one = self._build(self._spans.rows(np.zeros(1, dtype=np.int64)), np.ones(1))
+        one: Any = self._build(self._spans.rows(np.zeros(1, dtype=np.int64)), np.ones(1))
         return sum(leaf.nbytes for leaf in optree.tree_leaves(one))
+
+
+def _split(block: Any, num_batches: int) -> Iterator[Any]:
+    """The batch `[num_batches · B]` as that many batches of views."""
+    if num_batches == 1:
+        yield block
+        return
+    leaves, structure = optree.tree_flatten(block)
+    parts = [leaf.unflatten(0, (num_batches, -1)).unbind() for leaf in leaves]
+    for part in zip(*parts, strict=True):
+        yield optree.tree_unflatten(structure, part)

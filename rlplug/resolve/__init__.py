@@ -8,10 +8,10 @@ The command line, YAML files and Python calls all pass through `resolve`; nothin
 setting, its value, what was expected, the nearest name.
 """
 
+from rlplug.resolve.compatibility import Spaces, check
 from rlplug.resolve.resolution import (
     CONFIG_FILE,
     Resolved,
-    check,
     flatten,
     load_run,
     resolve,
@@ -27,6 +27,7 @@ __all__ = [
     "Resolved",
     "Setting",
     "Shortcuts",
+    "Spaces",
     "check",
     "flatten",
     "load_run",

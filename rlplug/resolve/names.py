@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rlplug.envs.spec import callable_spec
 from rlplug.errors import ConfigError, UnknownNameError
 from rlplug.registry import discovery
+from rlplug.specs import EnvironmentSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rlplug.specs import AlgorithmSpec, EnvironmentSpec
+    from rlplug.specs import AlgorithmSpec
 
 _GYMNASIUM_ID = re.compile(r"([\w.]+:)?([\w.-]+/)?[\w.-]+-v\d+")
-_IMPORT_STRING = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+_LOST_CALLABLE = re.compile(r"__main__:.+|[^:]+:.*<(lambda|locals)>.*")
+"""What `callable_spec` names a callable that has no import string."""
+_IMPORT_STRING = re.compile(r"([A-Za-z_]\w*)[\w.]*:[A-Za-z_][\w.]*")
 
 
 class Found(NamedTuple):
@@ -27,8 +30,6 @@ class Found(NamedTuple):
     algorithm_name: str
     """The name that finds it again: without aliases, with its distribution where that was given."""
     environment_name: str
-    make: Callable[..., Any] | None = None
-    """Builds the environment, where Python gave a callable."""
 
 
 def find(algorithm: str | None, environment: str | Callable[..., Any] | None) -> Found:
@@ -62,7 +63,6 @@ def find(algorithm: str | None, environment: str | Callable[..., Any] | None) ->
         found_environment,
         _lasting(algorithm, found_algorithm.name),
         _lasting(environment, found_environment.name),
-        environment if callable(environment) else None,
     )
 
 
@@ -77,28 +77,22 @@ def _environment(name: str | Callable[..., Any]) -> EnvironmentSpec:
     Gymnasium is imported only where nothing of this name is registered.
     """
     if callable(name):
-        return _callable_spec(name)
+        return callable_spec(name)
     registered = discovery.resolve_environment(name)
     if registered is not None:
         return registered
-    if (written := _IMPORT_STRING.fullmatch(name)) and importlib.util.find_spec(written[1]):
-        return _callable_spec(discovery.import_string(name))
     if _GYMNASIUM_ID.fullmatch(name):
         from rlplug.envs.make import gymnasium_spec
 
         return gymnasium_spec(name)
+    if _LOST_CALLABLE.fullmatch(name):
+        return EnvironmentSpec(name=name, summary=f"Made by {name}, in the process that trained")
+    written = _IMPORT_STRING.fullmatch(name)
+    if written and importlib.util.find_spec(written[1]):
+        make = discovery.import_string(name)
+        if callable(make):
+            return callable_spec(make)
     import gymnasium
 
     known = [*discovery.names("environments"), *gymnasium.registry]
     raise UnknownNameError(discovery.unknown_name_message("environments", name, known))
-
-
-def _callable_spec(make: Callable[..., Any]) -> EnvironmentSpec:
-    """Stands for a callable; where it can be imported, a later process finds it again."""
-    from rlplug.specs import EnvironmentSpec
-
-    module, name = getattr(make, "__module__", ""), getattr(make, "__qualname__", repr(make))
-    path = f"{module}:{name}"
-    found = sys.modules.get(module)
-    is_lasting = module != "__main__" and getattr(found, name, None) is make
-    return EnvironmentSpec(name=path, summary=f"Made by {path}", make=path if is_lasting else None)

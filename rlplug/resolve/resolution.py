@@ -50,8 +50,6 @@ class Resolved:
     `command line` or `argument`."""
     preset: Preset | None = None
     """The preset among them, with its source and score."""
-    make: Callable[..., Any] | None = None
-    """Builds the environment, where Python gave a callable instead of a name."""
 
 
 def resolve(
@@ -116,19 +114,6 @@ def load_run(run_dir: Path | str, overrides: Sequence[tuple[str, str]] = ()) -> 
     return _assemble(found, layers, None)
 
 
-def check(resolved: Resolved) -> tuple[Any, Any]:
-    """Find out whether the algorithm can work in the environment, on one instance of it.
-
-    Returns:
-        The observation space and the action space of one environment.
-
-    Raises:
-        IncompatibleError: naming what the algorithm needs, what it got, and what fits.
-        ConfigError: if the device is not there.
-        EnvironmentFaultError: if the environment cannot be made.
-    """
-
-
 def to_yaml(config: RunConfig) -> str:
     """The settings as YAML, which `resolve` takes as `config` and reads back to the same.
 
@@ -184,20 +169,16 @@ def _assemble(found: Found, layers: Iterable[Layer], preset: Preset | None) -> R
     if found.algorithm.check:
         discovery.import_string(found.algorithm.check)(config)
     layered = provenance(config, merged)
-    return Resolved(
-        config, found.algorithm, found.environment, trainer, layered, preset, found.make
-    )
+    return Resolved(config, found.algorithm, found.environment, trainer, layered, preset)
 
 
 def _validated(model: type[RunConfig], merged: Merged) -> RunConfig:
     try:
         typed = model.model_validate(merged.values)
     except ValidationError as error:
-        sentences = []
-        for name, sentence in explain(error, model, merged.values):
-            layer = merged.layer_of(name)
-            sentences.append((layer.place(name) if layer else "") + sentence)
-        raise ConfigError("\n".join(sentences)) from error
+        faults = explain(error, model, merged.values)
+        msg = "\n".join(merged.place(name) + sentence for name, sentence in faults)
+        raise ConfigError(msg) from error
     config = RunConfig(**{name: getattr(typed, name) for name in RunConfig.model_fields})
     if not _DEVICE.fullmatch(config.device):
         msg = f"device: {show(config.device)} is not auto, cpu, cuda or cuda:N."

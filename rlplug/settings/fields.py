@@ -198,7 +198,6 @@ def _parts(annotation: Any, metadata: Sequence[Any]) -> Iterator[tuple[Any, list
 _NAMES: dict[Any, tuple[str, str]] = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
-    bool: ("true or false", "true or false"),
     str: ("text", "words"),
     types.NoneType: ("none", "none"),
 }
@@ -218,29 +217,30 @@ def _words(annotation: Any, metadata: Sequence[Any] = (), *, many: bool = False)
 def _options(annotation: Any, metadata: Sequence[Any], *, many: bool) -> list[str]:
     """What one part of a union takes; each kind of a slot and each literal by itself."""
     origin = get_origin(annotation) or annotation
+    words = ["a value"]
     if _is_config(annotation):
-        return [kind for kind in _kinds(annotation) if kind] or [
-            "mappings" if many else "a mapping"
-        ]
-    if origin is Literal:
-        return [str(choice) for choice in get_args(annotation)]
-    if origin is dict:
-        return ["mappings" if many else "a mapping ({name: value})"]
-    if origin in {tuple, list}:
-        items = f"of {_items(get_args(annotation))}{_length(metadata)}"
-        return [f"lists {items}" if many else f"a list {items}"]
-    if origin in _NAMES:
-        return [_NAMES[origin][many] + _bounds(metadata)]
-    return ["a value"]
+        words = [kind for kind in _kinds(annotation) if kind] or [("a mapping", "mappings")[many]]
+    elif origin is bool:
+        words = ["true", "false"]
+    elif origin is Literal:
+        words = [str(choice) for choice in get_args(annotation)]
+    elif origin is dict:
+        words = [("a mapping ({name: value})", "mappings")[many]]
+    elif origin in {tuple, list}:
+        items = _items(get_args(annotation)) + _length(metadata)
+        words = [f"{('a list', 'lists')[many]} {items}"]
+    elif origin in _NAMES:
+        words = [_NAMES[origin][many] + _bounds(metadata)]
+    return words
 
 
 def _items(arguments: tuple[Any, ...]) -> str:
     """What is in a list: any number of one thing, or one each of several."""
     if not arguments:
-        return "values"
+        return "of values"
     if len(arguments) == 1 or arguments[1:] == (Ellipsis,):
-        return _words(arguments[0], many=True)
-    return ", ".join(map(_words, arguments))
+        return f"of {_words(arguments[0], many=True)}"
+    return f"[{', '.join(map(_words, arguments))}]"
 
 
 def _bounds(metadata: Sequence[Any]) -> str:

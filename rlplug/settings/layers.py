@@ -52,6 +52,12 @@ class Merged(NamedTuple):
             name = name.rpartition(".")[0]
         return None
 
+    def place(self, name: str) -> str:
+        """Opens an error about `name`: where it was set, or the last setting inside it."""
+        inside = [layer for key, layer in self.set_by.items() if key.startswith(f"{name}.")]
+        layer = self.layer_of(name) or (inside[-1] if inside else None)
+        return layer.place(name) if layer else ""
+
 
 def nest(overrides: Iterable[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn `("agent.head.num_atoms", 21)` into nested mappings.
@@ -124,7 +130,7 @@ class _Merge:
             kind = next(iter(shape.configs))
         if not isinstance(kind, str | None) or kind not in shape.configs:
             problem = f"{name}: {show(kind)} is not {shape.expected}."
-            raise ConfigError(self.layer.place(name) + problem)
+            raise ConfigError(self.layer.place(f"{name}.kind") + problem)
         if not below or kind != below.get("kind"):
             below = defaults(shape.configs[kind])
             self.forget(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rlplug.settings.fields import Shape, settings, shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -33,32 +33,34 @@ def unknown_setting(model: type[Config], name: str, kind: str | None) -> str:
     around = name.rpartition(".")[0]
     if not around:
         sections = [key for key, shape in shapes(model).items() if shape.configs]
-        meant = _did_you_mean(difflib.get_close_matches(name, sections, n=1))
-        return f"There is no section {show(name)}.{meant} Sections: {', '.join(sections)}."
-    elsewhere = [setting.kind for setting in settings(model) if setting.name == name]
-    if elsewhere:
+        near = difflib.get_close_matches(name, model.model_fields, n=1)
+        meant = f" Did you mean {show(near[0])}?" if near else ""
+        return f"There is no section {show(name)}.{meant} There are: {', '.join(sections)}."
+    known = {setting.name: setting for setting in settings(model)}
+    if name in known:
+        kind = show(kind) if kind else "none"
         return (
-            f"{name} is a setting of {around} {show(elsewhere[0])}, but {around} is {show(kind)} "
-            f"here. Choose it: --{around} {elsewhere[0]}."
+            f"{name} is a setting of {around} {show(known[name].kind)}, but {around} is {kind} "
+            f"here. Choose it: --{around} {known[name].kind}."
         )
-    return (
-        f"There is no setting {show(name)}.{_did_you_mean(nearest(name, model))} "
-        "All of them: rlplug show ALGORITHM ENVIRONMENT."
-    )
+    near = [f"{show(one)} ({known[one].shape.expected})" for one in nearest(name, known)]
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"There is no setting {show(name)}.{meant} All: rlplug show ALGORITHM ENVIRONMENT."
 
 
-def nearest(name: str, model: type[Config]) -> list[str]:
+def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Up to three settings that may have been meant, in any section, the likeliest first."""
-    names = list(dict.fromkeys(setting.name for setting in settings(model)))
     key = name.rpartition(".")[2]
-    same = [other for other in names if other.rpartition(".")[2] == key]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
-    by_key = {other.rpartition(".")[2]: other for other in reversed(names)}
+    same = [other for other in known if other.rpartition(".")[2] == key]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    by_key = {other.rpartition(".")[2]: other for other in reversed(list(known))}
     alike = [by_key[k] for k in difflib.get_close_matches(key, by_key, n=1, cutoff=0.7)]
-    return list(dict.fromkeys([*same[:3], *close, *alike]))[:3]
+    return list(dict.fromkeys([*same, *close, *alike]))[:3]
 
 
-def explain(error: ValidationError, model: type[Config], values: Mapping[str, Any]) -> list[Fault]:
+def explain(
+    error: ValidationError, model: type[Config], values: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Put pydantic's findings into our words, one for each setting at fault.
 
     Args:
@@ -74,9 +76,6 @@ def explain(error: ValidationError, model: type[Config], values: Mapping[str, An
         name, shape, value = _locate(model, detail["loc"], values)
         faults.setdefault(name, _sentence(name, shape, value, detail))
     return list(faults.items())
-
-
-Fault = tuple[str, str]
 
 
 def _locate(
@@ -111,7 +110,3 @@ def _sentence(name: str, shape: Shape | None, value: Any, detail: ErrorDetails) 
     if shape is None or shape.expected == "a value" or detail["type"].startswith("string_"):
         return f"{opening}{show(value)}: {detail['msg']}."
     return f"{opening}{show(value)} is not {shape.expected}."
-
-
-def _did_you_mean(names: Sequence[str]) -> str:
-    return f" Did you mean {' or '.join(show(name) for name in names)}?" if names else ""

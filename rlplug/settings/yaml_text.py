@@ -103,7 +103,10 @@ def read_value(text: str) -> Any:
 
 def write(values: Any) -> str:
     """YAML that `read_document` reads back to the same values, keys in their order."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, width=100)
+
+
+_COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 
 class _Builder:
@@ -133,6 +136,8 @@ class _Builder:
         line = node.start_mark.line + 1
         if node in outer:
             raise self._error(line, "an alias must not contain itself")
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _COLLECTIONS:
+            raise self._error(line, f"the tag {node.tag} is not plain data")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, name, (*outer, node))
         if isinstance(node, yaml.SequenceNode):

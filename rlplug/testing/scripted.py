@@ -115,7 +115,7 @@ class ScriptedPolicy:
     ) -> None:
         del config
         self._actions = actions
-        self._context = context
+        self.context = context
         self._calls = 0
         self.weights: Weights = {}
         self.progress: list[int] = []
@@ -126,8 +126,8 @@ class ScriptedPolicy:
         del observation, mode
         age = policy_state
         if self._actions is None:
-            shape = self._context.action_space.shape or ()
-            action = np.zeros((len(age), *shape), self._context.action_space.dtype)
+            shape = self.context.action_space.shape or ()
+            action = np.zeros((len(age), *shape), self.context.action_space.dtype)
         else:
             action = self._actions[self._calls % len(self._actions)]
         self._calls += 1

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rlplug.config import RunConfig
-    from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import Agent, Collector, Policy, Replay
+    from rlplug.train.evaluation import InlineEvaluation
 
 
 @dataclass(frozen=True)
@@ -24,5 +22,10 @@ class RunContext:
     collector: Collector
     replay: Replay | None
     """None for a loop that learns from rollouts."""
-    evaluate: Callable[[int, int], EvaluationReport]
+    evaluate: InlineEvaluation
     """`evaluate(episodes, env_steps)` with the newest weights, on environments of its own."""
+
+    def close(self) -> None:
+        """Release all environments; safe to call twice."""
+        self.collector.close()
+        self.evaluate.close()

@@ -25,9 +25,7 @@ class OffPolicyTrainer:
 
     def __init__(self, run: RunContext, supervisor: Supervisor) -> None:
         if run.replay is None:
-            msg = (
-                "The off-policy trainer needs a replay: name a replay_config in its TrainerSpec"
-            )
+            msg = "The off-policy trainer needs a replay: name a replay_config in its TrainerSpec"
             raise TypeError(msg)
         self.parts = run
         self.replay = run.replay

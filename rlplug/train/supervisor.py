@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from rlplug.config import RunConfig
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import State, Trainer
     from rlplug.train.context import RunContext
@@ -37,40 +38,42 @@ class Periods(NamedTuple):
     """Environment steps between two events of each kind."""
 
     report: int
-    evaluate: int
+    evaluation: int
     checkpoint: int
+
+    @classmethod
+    def of(cls, config: RunConfig, total_env_steps: int) -> Periods:
+        """The configured periods; by default a hundredth and a tenth of the run."""
+        tenth = math.ceil(total_env_steps / 10)
+        return cls(
+            config.tracking.report_every_env_steps or math.ceil(total_env_steps / 100),
+            config.evaluate.every_env_steps or tenth,
+            config.checkpoint.every_env_steps or tenth,
+        )
 
 
 class Supervisor:
     """Watches one run from outside its loop."""
 
     def __init__(
-        self,
-        run: RunContext,
-        outputs: Outputs,
-        signals: StopSignals,
-        *,
-        total_env_steps: int,
+        self, run: RunContext, outputs: Outputs, signals: StopSignals, *, total_env_steps: int
     ) -> None:
-        config = run.config
-        self.run = run
-        self.outputs = outputs
-        self.signals = signals
-        self.total_env_steps = total_env_steps
-        self.periods = Periods(
-            config.tracking.report_every_env_steps or math.ceil(total_env_steps / 100),
-            config.evaluate.every_env_steps or math.ceil(total_env_steps / 10),
-            config.checkpoint.every_env_steps or math.ceil(total_env_steps / 10),
-        )
         self.stop_reason: str | None = None
-        self.evaluation: EvaluationReport | None = None
+        """Why the trainer should return before its last step."""
         self.last_checkpoint: Path | None = None
+        self.training_seconds = 0.0
+        """Collecting and updating; reports, evaluations and checkpoints are not counted."""
+        self._run = run
+        self._outputs = outputs
+        self._signals = signals
+        self._total_env_steps = total_env_steps
+        self._periods = Periods.of(run.config, total_env_steps)
         self._pending: dict[str, list[Tensor]] = {}
         self._recent: deque[EpisodeStats] = deque(maxlen=RECENT_EPISODES)
         self._env_steps = 0
-        self._seconds = 0.0
-        self._resumed_at = time.perf_counter()
-        self._reported = (0, 0.0)
+        self._best_return = -math.inf
+        self._last_report = (0, 0.0)  # environment steps, training seconds
+        self._left_at = time.perf_counter()
 
     def record(self, metrics: Mapping[str, Tensor]) -> None:
         """Keep one update's metrics until the next report; nothing is read from the device."""
@@ -81,7 +84,12 @@ class Supervisor:
         """Note finished training episodes."""
         for episode in episodes:
             self._recent.append(episode)
-            self.outputs.trackers.episode(episode)
+            self._outputs.episode(episode)
+
+    def start(self, trainer: Trainer) -> None:
+        """Save the untrained agent, so that there is always a checkpoint to go back to."""
+        self.save(trainer)
+        self._left_at = time.perf_counter()
 
     def iteration_ended(self, trainer: Trainer) -> None:
         """Do what is due after an iteration.
@@ -90,44 +98,50 @@ class Supervisor:
             DivergedError: a loss or a weight is not finite.
             InterruptedRunError: a signal arrived; the run is saved.
         """
-        self._seconds += time.perf_counter() - self._resumed_at
-        before, now = self._env_steps, self.run.collector.env_steps
-        self._env_steps = now
-        is_last = now >= self.total_env_steps
+        self.training_seconds += time.perf_counter() - self._left_at
+        before, self._env_steps = self._env_steps, self._run.collector.env_steps
+        is_last = self._env_steps >= self._total_env_steps
 
         def is_due(period: int) -> bool:
-            return is_last or now // period > before // period
+            return self._env_steps // period > before // period
 
-        self.stop_reason = self.outputs.hooks.iteration_ended(now, trainer.num_updates)
-        if is_due(self.periods.report) or self.stop_reason:
+        self.stop_reason = self._outputs.iteration_ended(self._env_steps, trainer.num_updates)
+        if is_last or self.stop_reason or is_due(self._periods.report):
             self._report(trainer)
-        if not is_last and is_due(self.periods.evaluate):
-            self._evaluate(trainer, self.run.config.evaluate.episodes)
-        if self.signals.received is not None:
-            self._stop_for_signal(trainer)
-        if not is_last and is_due(self.periods.checkpoint):
-            self.save(trainer)
-        self._resumed_at = time.perf_counter()
+        if not is_last and not self.stop_reason:
+            mean_return = None
+            is_best = False
+            if is_due(self._periods.evaluation):
+                episodes = self._run.config.evaluate.episodes
+                mean_return = self._evaluate(trainer, episodes).mean_return
+                is_best = mean_return > self._best_return
+            if self._signals.received is not None:
+                self._stop_for_signal(trainer, mean_return)
+            keeps_best = is_best and self._run.config.checkpoint.keep_best
+            if keeps_best or is_due(self._periods.checkpoint):
+                self.save(trainer, mean_return)
+        self._left_at = time.perf_counter()
 
     def finish(self, trainer: Trainer) -> EvaluationReport:
         """Evaluate the policy at the end, and save it."""
-        report = self._evaluate(trainer, self.run.config.evaluate.final_episodes)
-        self.save(trainer)
+        self._require_finite_weights()
+        report = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
+        self.save(trainer, report.mean_return)
         return report
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer, mean_return: float | None = None) -> None:
         """Write a checkpoint of everything that a resumed run needs.
 
         Raises:
             DivergedError: a weight is not finite; nothing is written.
+            CheckpointError: it cannot be written; earlier ones are intact.
         """
-        run = self.run
-        weights = run.agent.policy_weights()
-        for name, tensor in weights.items():
-            if not bool(torch.isfinite(tensor).all()):
-                self._diverged(f"weight '{name}'")
+        self._require_finite_weights()
+        if mean_return is not None:
+            self._best_return = max(self._best_return, mean_return)
+        run = self._run
         state: dict[str, Any] = {
-            "policy_weights": weights,
+            "policy_weights": run.agent.policy_weights(),
             "agent": run.agent.state_dict(),
             "collector": run.collector.state_dict(),
             "trainer": trainer.state_dict(),
@@ -135,16 +149,16 @@ class Supervisor:
         }
         if run.replay is not None and run.config.checkpoint.save_replay:
             state["replay"] = run.replay.state_dict()
-        self.last_checkpoint = self.outputs.save_checkpoint(
-            state, env_steps=self._env_steps, evaluation=self.evaluation
+        self.last_checkpoint = self._outputs.save(
+            state, env_steps=self._env_steps, updates=trainer.num_updates, mean_return=mean_return
         )
 
     def _report(self, trainer: Trainer) -> None:
-        """Read the pending metrics and write one row."""
-        metrics = {name: torch.stack(values).mean() for name, values in self._pending.items()}
+        """Read the pending metrics from the device and write one row."""
+        row = {name: float(torch.stack(v).mean()) for name, v in self._pending.items()}
         self._pending.clear()
-        row = {name: float(value) for name, value in metrics.items()}
-        row |= self.run.agent.metrics() | self.run.policy.metrics() | self.run.collector.metrics()
+        row |= self._run.agent.metrics() if trainer.num_updates else {}
+        row |= self._run.policy.metrics() | self._run.collector.metrics()
         for name, value in row.items():
             if not math.isfinite(value):
                 self._diverged(f"metric '{name}'")
@@ -152,56 +166,58 @@ class Supervisor:
             row["episode_return"] = float(np.mean([e.episode_return for e in self._recent]))
             row["episode_length"] = float(np.mean([e.episode_length for e in self._recent]))
             row["episodes"] = len(self._recent)
-        steps, seconds = self._reported
-        self._reported = (self._env_steps, self._seconds)
-        row["training_seconds"] = self._seconds
+        steps, seconds = self._last_report
+        self._last_report = (self._env_steps, self.training_seconds)
+        row["steps_per_second"] = (self._env_steps - steps) / (self.training_seconds - seconds)
+        row["training_seconds"] = self.training_seconds
         row["updates"] = trainer.num_updates
         row["updates_per_env_step"] = trainer.num_updates / self._env_steps
-        row["steps_per_second"] = (self._env_steps - steps) / max(self._seconds - seconds, 1e-9)
-        self.outputs.trackers.write(self._env_steps, row)
+        self._outputs.report(self._env_steps, row)
 
     def _evaluate(self, trainer: Trainer, episodes: int) -> EvaluationReport:
-        report = self.run.evaluate(episodes, self._env_steps)
-        self.evaluation = report
-        self.outputs.evaluated(self._env_steps, trainer.num_updates, report)
+        report = self._run.evaluate(episodes, self._env_steps)
+        self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
         return report
 
-    def _stop_for_signal(self, trainer: Trainer) -> None:
-        self.save(trainer)
+    def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
+        self.save(trainer, mean_return)
         msg = (
             f"Stopped by a signal after {self._env_steps:,} environment steps; saved as "
-            f"{self.last_checkpoint} (resume: rlplug train --resume {self.outputs.run_dir})"
+            f"{self.last_checkpoint} (resume: rlplug train --resume {self._outputs.run_dir})"
         )
-        raise InterruptedRunError(msg, exit_code=self.signals.exit_code)
+        raise InterruptedRunError(msg, exit_code=self._signals.exit_code)
+
+    def _require_finite_weights(self) -> None:
+        for name, tensor in self._run.agent.policy_weights().items():
+            if not bool(torch.isfinite(tensor).all()):
+                self._diverged(f"weight '{name}'")
 
     def _diverged(self, what: str) -> None:
-        kept = (
-            f"Last good checkpoint: {self.last_checkpoint}."
-            if self.last_checkpoint
-            else "No checkpoint was written before."
-        )
         msg = (
             f"Training diverged: {what} is not finite after {self._env_steps:,} environment steps. "
-            f"{kept} Try a smaller learning rate, or gradient clipping "
-            "(--agent.optimizer.max_gradient_norm 10)."
+            f"Last good checkpoint: {self.last_checkpoint}. Try a smaller learning rate, or "
+            "gradient clipping (--agent.optimizer.max_gradient_norm 10)."
         )
         raise DivergedError(msg)
 
     def state_dict(self) -> State:
-        """Pending metrics, recent episodes, the last evaluation and the training time."""
+        """Pending metrics, recent episodes, the best evaluation and the training time."""
         return {
             "pending": {name: torch.stack(values) for name, values in self._pending.items()},
             "recent": [list(episode) for episode in self._recent],
             "env_steps": self._env_steps,
-            "seconds": self._seconds,
-            "reported": list(self._reported),
+            "best_return": self._best_return,
+            "training_seconds": self.training_seconds,
+            "last_report": list(self._last_report),
         }
 
     def load_state_dict(self, state: State) -> None:
-        """Continue from `state_dict()`: the same rows are reported as without the break."""
+        """Continue from `state_dict()`: the same rows follow as without the break."""
         self._pending = {name: list(values) for name, values in state["pending"].items()}
         self._recent.extend(EpisodeStats(*episode) for episode in state["recent"])
         self._env_steps = state["env_steps"]
-        self._seconds = state["seconds"]
-        self._reported = tuple(state["reported"])
-        self._resumed_at = time.perf_counter()
+        self._best_return = state["best_return"]
+        self.training_seconds = state["training_seconds"]
+        env_steps, seconds = state["last_report"]
+        self._last_report = (env_steps, seconds)
+        self._left_at = time.perf_counter()

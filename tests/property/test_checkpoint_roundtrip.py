@@ -64,7 +64,7 @@ def directory():
         yield Path(path)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(component=st.dictionaries(keys, nested, max_size=5))
 def test_any_nested_state_is_loaded_exactly_as_it_was_saved(directory, component):
     path = save_checkpoint(directory, {"agent": component}, info=CheckpointInfo(env_steps=1))

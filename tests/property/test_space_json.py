@@ -98,6 +98,8 @@ def test_bounds_keep_their_bits_and_infinities():
     assert loaded.high.tobytes() == high.tobytes()
     assert loaded.bounded_below.tolist() == [False, True, True]
     assert loaded.bounded_above.tolist() == [True, False, True]
+    zeros = np.array([0.0, -0.0], np.float32)
+    assert through_json(spaces.Box(zeros, zeros)).low.tobytes() == zeros.tobytes()
 
 
 def test_an_unbounded_integer_box_stays_unbounded():

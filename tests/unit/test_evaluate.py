@@ -1,12 +1,17 @@
 import json
+from types import SimpleNamespace
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlplug.envs.adapter import StepAdapter
-from rlplug.evaluate import EvaluationReport, evaluate
+from rlplug.envs.space_json import spaces_to_json
+from rlplug.errors import ConfigError, IncompatibleError
+from rlplug.evaluate import EvaluationReport, evaluate, evaluate_run
 from rlplug.protocols import PolicyContext, PolicyStep
 from rlplug.seeding import Seeds
 from rlplug.testing.scripted import Episode, ScriptedEnv, ScriptedPolicy
@@ -71,7 +76,7 @@ def test_the_recurrent_state_begins_anew_with_each_episode(mode):
             return super().act(observation, policy_state, mode=mode)
 
     adapter = adapter_over([Episode((1.0,) * 3)], mode=mode)
-    evaluate(Witness(None, policy_for(adapter)._context), adapter, episodes=3, seed=0)
+    evaluate(Witness(None, policy_for(adapter).context), adapter, episodes=3, seed=0)
     before_an_action = [pair for pair in seen if pair[0] < 3]  # NEXT_STEP also shows the last one
     assert before_an_action == [(0, 0), (1, 1), (2, 2)] * 3
 
@@ -137,3 +142,72 @@ def test_no_episodes_are_refused():
     adapter = adapter_over([Episode((1.0,))])
     with pytest.raises(ValueError, match="play at least one"):
         evaluate(policy_for(adapter), adapter, episodes=0, seed=0)
+
+
+def test_a_run_is_evaluated_with_its_settings_and_says_what_it_is(cartpole_run):
+    report = evaluate_run(cartpole_run, episodes=7)
+    assert report.episodes == 7
+    assert all(1 <= length <= 30 for length in report.lengths)  # the run's own time limit
+    assert report.returns == [float(length) for length in report.lengths]
+    told = report.to_dict()
+    assert json.loads(json.dumps(told)) == told
+    assert (told["algorithm"], told["environment"], told["mode"]) == ("dqn", "cartpole", "greedy")
+    assert told["trained_env_steps"] == 200
+    assert told["checkpoint"].endswith("step-000000200")
+
+
+def test_the_seed_in_a_report_brings_the_same_episodes_back(cartpole_run):
+    first = evaluate_run(cartpole_run, episodes=5)
+    again = evaluate_run(cartpole_run, episodes=5)
+    by_seed = evaluate_run(cartpole_run, episodes=5, seed=first.about["seed"])
+    other = evaluate_run(cartpole_run, episodes=5, seed=first.about["seed"] + 100)
+    assert first.returns == again.returns == by_seed.returns
+    assert first.returns != other.returns
+
+
+def test_another_checkpoint_can_be_evaluated(cartpole_run):
+    assert (
+        evaluate_run(cartpole_run, episodes=1, checkpoint="best").about["trained_env_steps"] == 100
+    )
+
+
+def test_an_environment_that_has_changed_its_spaces_is_refused(make_run):
+    run = make_run("cartpole")
+    stored = spaces_to_json(Box(-1, 1, (4,)), Discrete(2))
+    (run / "spaces.json").write_text(json.dumps(stored))
+    with pytest.raises(IncompatibleError, match="was trained with the spaces"):
+        evaluate_run(run, episodes=1)
+
+
+def test_the_video_shows_the_first_episodes_of_the_report(cartpole_run, tmp_path):
+    file = tmp_path / "new" / "run.mp4"
+    report = evaluate_run(cartpole_run, episodes=1, video=file)
+    assert report.about["video"] == str(file)
+    num_frames, _ = imageio_ffmpeg.count_frames_and_secs(str(file))
+    assert num_frames == report.lengths[0] + 1  # one more: what the reset showed
+
+
+def test_a_bad_video_file_is_refused_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ConfigError, match=r"suffix '\.avi' is not one of \.mp4, \.gif"):
+        evaluate_run(tmp_path / "no-run", video=tmp_path / "run.avi")
+
+
+def test_a_window_without_a_display_is_refused_with_the_way_out(cartpole_run, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(ConfigError, match=r"no display .* --video FILE\.mp4"):
+        evaluate_run(cartpole_run, render=True)
+
+
+def test_a_window_that_does_not_open_is_told_apart_from_a_fault(cartpole_run, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "no-such-driver")
+    with pytest.raises(ConfigError, match="Cannot open a window: no-such-driver not available"):
+        evaluate_run(cartpole_run, episodes=1, render=True)
+
+
+def test_a_rendered_evaluation_plays_all_its_episodes_in_one_window(cartpole_run, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr("pygame.time.Clock", lambda: SimpleNamespace(tick=lambda fps: None))
+    report = evaluate_run(cartpole_run, episodes=2, render=True)
+    assert report.episodes == 2

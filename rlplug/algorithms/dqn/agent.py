@@ -38,6 +38,7 @@ from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
 from rlplug.nn.noisy import resample_noise
 from rlplug.nn.optimizer import build_optimizer
+from rlplug.ops.shapes import check_shapes
 
 if TYPE_CHECKING:
     from rlplug.algorithms.dqn.config import DqnConfig
@@ -83,6 +84,7 @@ class DqnAgent:
             next_policy, reward = self.bootstrap(online, target, batch, head.mean(next_estimate))
             returns = head.target(next_estimate, next_policy, reward, batch.discount)
         loss, priority = head.loss(estimate, batch.action, returns)
+        check_shapes("update", loss=(loss, "B"), importance_weight=(batch.importance_weight, "B"))
         weighted_loss = (batch.importance_weight * loss).mean()
         self.optimizer.step(weighted_loss)
         self._update_target()

@@ -2,12 +2,15 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import rlplug
 from rlplug.checkpoint import (
+    CheckpointInfo,
     load_checkpoint,
     read_manifest,
+    save_checkpoint,
 )
 from rlplug.errors import CheckpointError
 from rlplug.versions import installed_versions
@@ -30,6 +33,16 @@ def test_the_manifest_records_digests_sizes_and_versions(tmp_path, save):
 def test_a_mean_return_that_is_not_finite_counts_as_none(tmp_path, save):
     path = save(tmp_path, 1, mean_return=float("nan"))
     assert read_manifest(path).info.mean_return is None
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path, state):
+    info = CheckpointInfo(env_steps=0).model_copy(
+        update={"env_steps": np.int64(20), "mean_return": np.float32("nan")}
+    )
+    path = save_checkpoint(tmp_path, state(), info=info)
+
+    assert path.name == "step-000000020"
+    assert (read_manifest(path).info.env_steps, read_manifest(path).info.mean_return) == (20, None)
 
 
 def test_an_unknown_schema_version_is_refused_with_both_versions(tmp_path, save):

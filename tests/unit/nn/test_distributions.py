@@ -165,10 +165,19 @@ def test_gradients_through_a_mask_are_finite():
     mask = torch.tensor([[1, 0, 1, 0], [0, 0, 0, 1], [1, 1, 1, 1]])
     distribution = Categorical(logits, mask)
     loss = distribution.entropy() + distribution.kl(Categorical(torch.zeros(3, 4), mask))
-    (loss + distribution.log_prob(torch.tensor([0, 3, 1]))).sum().backward()
+    (1000 * (loss + distribution.log_prob(torch.tensor([0, 3, 1])))).sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
     assert logits.grad[mask == 0].eq(0).all()
+
+
+def test_gradients_through_choices_of_unequal_numbers_are_finite():
+    logits = torch.zeros(3, 5, requires_grad=True)
+    mask = torch.tensor([[1, 0, 1, 0, 1], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    distribution = MultiCategorical(logits, [2, 3], mask)
+    (1000 * distribution.entropy()).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
 
 
 def test_a_masked_action_has_a_ratio_of_zero():

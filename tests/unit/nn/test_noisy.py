@@ -39,7 +39,7 @@ def test_layer_without_noise_is_its_mean_weights(kind):
 
 
 def test_factorised_layer_starts_as_the_paper_says():
-    layer = NoisyLinear(16, 500, "factorised", 0.5)
+    layer = NoisyLinear(16, 500, "factorised")
     assert layer.weight_mean.abs().max() <= 0.25
     assert layer.weight_mean.abs().max() > 0.24
     assert (layer.weight_sigma == 0.125).all()
@@ -47,10 +47,15 @@ def test_factorised_layer_starts_as_the_paper_says():
 
 
 def test_independent_layer_starts_as_the_paper_says():
-    layer = NoisyLinear(16, 500, "independent", 0.017)
+    layer = NoisyLinear(16, 500, "independent")
     assert layer.weight_mean.abs().max() <= math.sqrt(3) / 4
     assert layer.weight_mean.abs().max() > 0.98 * math.sqrt(3) / 4
     assert (layer.weight_sigma == 0.017).all()
+
+
+def test_initial_sigma_is_scaled_where_factorised_and_used_as_it_is_where_independent():
+    assert NoisyLinear(16, 2, "factorised", 0.8).weight_sigma[0, 0].item() == pytest.approx(0.2)
+    assert NoisyLinear(16, 2, "independent", 0.8).weight_sigma[0, 0].item() == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("kind", KINDS)

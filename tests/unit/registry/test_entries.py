@@ -80,3 +80,12 @@ def test_api_range_is_the_requirement_on_rlplug(fake_site, requires, reason):
     found = entries.incompatible(entries.distributions()["rlplug-a"])
     assert reason in found
     assert bool(found) == bool(reason)
+
+
+@pytest.mark.parametrize("file", ["METADATA", "entry_points.txt"])
+def test_damaged_metadata_is_named_and_left_out(fake_site, caplog, file):
+    fake_site.install("rlplug-a", {}, {"algorithms": {"a": "a:A"}})
+    (about,) = fake_site.folder.glob("*.dist-info")
+    (about / file).write_text("[rlplug.algorithms]\nnonsense")
+    assert {name for name, _ in offered("algorithms")} == {"rlplug"}
+    assert "is damaged" in caplog.text

@@ -6,6 +6,7 @@ import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
+from rlplug.envs.state import read_state, write_state
 from rlplug.testing.probes import (
     PROBES,
     ActionChoice,
@@ -105,7 +106,7 @@ def test_a_restored_state_continues_with_the_same_episodes(name):
     env.reset(seed=3)
     env.step(env.best_actions[0])
     other.reset(seed=4)
-    other.set_state(env.get_state())
+    write_state(other, None, read_state(env, None))
 
     def next_rows(env):
         rows = [env.step(env.best_actions[0])[:4]]

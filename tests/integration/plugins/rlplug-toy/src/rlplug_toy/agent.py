@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
 from rlplug.data import Array, TransitionBatch, UpdateResult, Weights
 from rlplug.protocols import AgentContext, Mode, PolicyContext, PolicyStep, State
 from rlplug.seeding import generator_state, set_generator_state
 
-from rlplug_toy.config import ToyQConfig
+if TYPE_CHECKING:
+    from rlplug_toy.config import ToyQConfig
 
 
 def initial_weights(context: AgentContext | PolicyContext) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import Field
+
 from rlplug.config import Config, Count
 
 

@@ -14,4 +14,5 @@ def rlplug_run_started(event: RunStarted) -> None:
 @hookimpl
 def rlplug_run_finished(event: RunFinished) -> None:
     """Write the outcome."""
-    (_folders.pop() / "toy.txt").write_text(f"{event.outcome} after {event.env_steps}")
+    for folder in _folders:
+        (folder / "toy.txt").write_text(f"{event.outcome} after {event.env_steps}")

@@ -1,7 +1,7 @@
 import numpy as np
 from gymnasium import spaces
 
-from rlplug.collect.actions import action_for_environment
+from rlplug.envs.actions import action_for_environment
 
 BOX = spaces.Box(np.array([-1, 0], np.float32), np.array([1, np.inf], np.float32))
 

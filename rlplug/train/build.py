@@ -1,0 +1,107 @@
+"""Building the parts of a run from its resolved config, each with generators of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from rlplug.collect.local import LocalCollector
+from rlplug.envs.adapter import StepAdapter
+from rlplug.envs.make import make_vector
+from rlplug.protocols import AgentContext, PolicyContext
+from rlplug.registry import discovery
+from rlplug.replay.transitions import build_replay
+from rlplug.seeding import Seeds
+from rlplug.train.context import RunContext
+from rlplug.train.evaluation import InlineEvaluation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rlplug.config import RunConfig
+    from rlplug.envs.config import EnvConfig
+    from rlplug.protocols import Agent
+    from rlplug.replay.config import ReplayConfig
+    from rlplug.resolve import Resolved
+
+SMALL_NETWORK = 1_000_000
+"""Parameters below which one thread is faster than several (measured for MLPs on 2 cores)."""
+
+
+def total_env_steps(config: RunConfig) -> int:
+    """Length of the run; every trainer's config has `steps`."""
+    return int(config.train.steps)  # type: ignore[attr-defined]
+
+
+def build(resolved: Resolved, folder: Path) -> RunContext:
+    """Build environments, agent, policy, collector and replay.
+
+    Raises:
+        PluginError: something that the specs name cannot be imported.
+        EnvironmentFaultError: an environment cannot be made.
+    """
+    config, spec = resolved.config, resolved.environment
+    env_config = cast("EnvConfig", config.env)
+    seeds, total = Seeds(config.seed), total_env_steps(config)
+    device, num_envs = choose_device(config.device), config.launch.total_envs
+    adapter = StepAdapter(
+        make_vector(spec, env_config, num_envs), name=spec.name, check=env_config.check
+    )
+    spaces = (adapter.observation_space, adapter.action_space)
+    context = AgentContext(*spaces, total, seeds.child("agent"), device)
+    streams = np.arange(num_envs)
+    agent = discovery.import_string(resolved.algorithm.agent)(config.agent, context)
+    policy = agent.policy(
+        PolicyContext(*spaces, streams, num_envs, total, seeds.child("policy"), device)
+    )
+    replay = None
+    if config.replay is not None:
+        replay = build_replay(
+            cast("ReplayConfig", config.replay),
+            observation_space=spaces[0],
+            action_space=spaces[1],
+            num_streams=num_envs,
+            total_env_steps=total,
+            seeds=seeds.child("replay"),
+            device=device,
+            directory=folder / "replay",
+        )
+    return RunContext(
+        config=config,
+        agent=agent,
+        policy=policy,
+        collector=LocalCollector(adapter, policy, streams=streams, seeds=seeds.child("collector")),
+        replay=replay,
+        evaluate=InlineEvaluation(resolved, agent, context, seeds.child("evaluation")),
+    )
+
+
+def choose_device(device: str) -> str:
+    """`auto` is cuda where torch finds one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def compute_threads(config: RunConfig, agent: Agent) -> Iterator[int]:
+    """Compute with the configured number of threads, and put the process's own back."""
+    before, threads = torch.get_num_threads(), config.launch.threads
+    if threads == "auto":
+        size = sum(_numel(tensor) for tensor in agent.policy_weights().values())
+        threads = 1 if size < SMALL_NETWORK else os.cpu_count() or 1
+    torch.set_num_threads(threads)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def _numel(tensor: Any) -> int:
+    """Elements of a weight, whatever framework it comes from."""
+    return int(np.prod(tensor.shape))

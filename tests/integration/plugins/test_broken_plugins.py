@@ -1,0 +1,193 @@
+"""Twenty installed plugins, most of them broken: what does not need them works, and fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+from fake_site import FakeSite
+
+SPEC = """
+from rlplug.specs import AlgorithmSpec
+def spec(name):
+    return AlgorithmSpec(
+        name=name, summary="A test", paper="none", config="rlplug.config:Config", agent="x:Y",
+        policy="x:Y", observation_spaces=("box",), action_spaces=("discrete",),
+    )
+"""
+
+
+class Culprit(NamedTuple):
+    """A plugin, the algorithm it offers, and what is said about it."""
+
+    body: str
+    algorithm: str
+    state: str
+    said: str
+    requires: str = "rlplug"
+    is_failure: bool = True
+    """Whether asking for it by name fails."""
+
+
+CULPRITS = {
+    "raises": Culprit("raise KeyError('lost')", "raises", "failed", "KeyError: 'lost'"),
+    "exits": Culprit("import sys; sys.exit(0)", "exits", "failed", "calls sys.exit(0)"),
+    "ends": Culprit("import os; os._exit(5)", "ends", "failed", "with status 5"),
+    "needs": Culprit("import no_such_simulator", "needs", "failed", "no_such_simulator"),
+    "wrong": Culprit("SPEC = 3", "wrong", "failed", "is of type int; expected"),
+    "renamed": Culprit("SPEC = spec('other')", "renamed", "failed", "but its spec 'other'"),
+    "invalid": Culprit("SPEC = spec('Not a name')", "Not a name", "failed", "ValidationError"),
+    "hangs": Culprit("import time; time.sleep(30)", "hangs", "failed", "takes more than"),
+    "future": Culprit("1 / 0", "future", "incompatible", "it needs rlplug>=99", "rlplug>=99"),
+    "left": Culprit("SPEC = spec('twin')", "twin", "ok", "'twin' is offered by several"),
+    "right": Culprit("SPEC = spec('twin')", "twin", "ok", "'twin' is offered by several"),
+    "prints": Culprit(
+        "print('hello'); SPEC = spec('prints')",
+        "prints",
+        "ok",
+        "prints when imported: 'hello'",
+        is_failure=False,
+    ),
+    "heavy": Culprit(
+        "import torch; SPEC = spec('heavy')", "heavy", "ok", "imports torch", is_failure=False
+    ),
+    "shadow": Culprit(
+        "SPEC = spec('dqn')", "dqn", "ok", "'dqn' is that of rlplug", is_failure=False
+    ),
+}
+HARMLESS = [f"fine-{number}" for number in range(6)]
+TIME_LIMIT = "10"
+"""Seconds; importing torch must fit, and the test waits for it once."""
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Variables of processes that see all of these plugins, with the index built."""
+    folder = tmp_path_factory.mktemp("crowd")
+    site = FakeSite(folder / "site")
+    for name, culprit in CULPRITS.items():
+        module = f"crowd_{name}"
+        points = {"algorithms": {culprit.algorithm: f"{module}:SPEC"}}
+        files = {f"{module}.py": f"{SPEC}\n{culprit.body}\n"}
+        site.install(f"rlplug-{name}", files, points, requires=culprit.requires)
+    for name in HARMLESS:
+        module = f"crowd_{name.replace('-', '_')}"
+        points = {"algorithms": {name: f"{module}:SPEC"}}
+        site.install(f"rlplug-{name}", {f"{module}.py": f"{SPEC}\nSPEC = spec('{name}')"}, points)
+    variables = os.environ | {
+        "PYTHONPATH": str(site.folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "RLPLUG_PLUGIN_TIMEOUT": TIME_LIMIT,
+    }
+    run(variables, "list")
+    return variables
+
+
+def run(variables, *arguments: str, interpreter: tuple[str, ...] = ()):
+    command = [sys.executable, *interpreter, "-m", "rlplug", *arguments]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+def test_list_shows_what_works_and_mentions_the_rest(environment):
+    done = run(environment, "list")
+    assert done.returncode == 0, done.stderr
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    assert {"dqn", "cartpole", "prints", "heavy", "rlplug-left:twin", *HARMLESS} <= listed
+    assert not listed & {"raises", "exits", "hangs", "future", "twin"}
+    assert "rlplug-raises" in done.stderr
+    assert "rlplug plugins list" in done.stderr
+    assert "hello" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("list",), ("info", "dqn"), ("plugins", "list")], ids=" ".join
+)
+def test_commands_import_nothing_heavy(environment, arguments):
+    done = run(environment, *arguments, interpreter=("-X", "importtime"))
+    assert done.returncode == 0, done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"torch", "gymnasium", "ray"}
+    assert not any(name.startswith("crowd_") for name in imported)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list",)], ids=" ".join)
+def test_commands_are_quick(environment, arguments):
+    """300 ms where `python -c pass` takes 20 ms; processor time, which neighbours cannot take."""
+
+    def seconds(*command: str) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    pairs = [
+        (seconds(sys.executable, "-c", "pass"), seconds(sys.executable, "-m", "rlplug", *arguments))
+        for _ in range(5)
+    ]
+    nothing, spent = map(min, zip(*pairs, strict=True))
+    assert spent < 0.3 * max(1.0, nothing / 0.02), f"{spent:.3f} s; python -c pass {nothing:.3f} s"
+
+
+@pytest.fixture(scope="module")
+def listed(environment):
+    done = run(environment, "plugins", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    return {one["distribution"]: one for one in json.loads(done.stdout)}
+
+
+@pytest.mark.parametrize("name", CULPRITS)
+def test_each_culprit_is_named_with_its_reason(listed, environment, name):
+    found, culprit = listed[f"rlplug-{name}"], CULPRITS[name]
+    reasons = [component["reason"] for component in found["components"]]
+    assert found["state"] == culprit.state
+    assert culprit.said in "\n".join([*found["remarks"], *reasons])
+
+
+def test_harmless_plugins_have_no_remarks(listed):
+    for name in ("rlplug", *(f"rlplug-{name}" for name in HARMLESS)):
+        assert (listed[name]["state"], listed[name]["remarks"]) == ("ok", [])
+
+
+@pytest.mark.parametrize("name", [name for name, one in CULPRITS.items() if one.is_failure])
+@pytest.mark.parametrize("command", [("info",), ("train", "--dry-run")], ids=" ".join)
+def test_asked_for_by_name_it_fails_with_its_reason_and_a_hint(environment, name, command):
+    culprit = CULPRITS[name]
+    pair = ("cartpole",) if command[0] == "train" else ()
+    done = run(environment, *command, culprit.algorithm, *pair)
+    assert done.returncode == 3, done.stderr
+    if name in {"left", "right"}:
+        assert "rlplug-left:twin or rlplug-right:twin" in done.stderr
+    else:
+        assert culprit.said in done.stderr
+        assert f"rlplug-{name}" in done.stderr
+    if name in {"raises", "exits", "needs", "hangs", "invalid"}:
+        assert f"crowd_{name}.py" in done.stderr
+    assert "pip install" in done.stderr or "RLPLUG_DISABLE_PLUGINS=" in done.stderr
+
+
+def test_built_in_of_a_shadowed_name_is_used(environment):
+    done = run(environment, "train", "dqn", "cartpole", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "rlplug 0." in run(environment, "info", "dqn").stdout
+    assert "rlplug-shadow 1.0" in run(environment, "info", "rlplug-shadow:dqn").stdout
+
+
+def test_switches_leave_rlplug_alone(environment):
+    for done in (
+        run(environment, "--no-plugins", "plugins", "list", "--json"),
+        run(environment | {"RLPLUG_PLUGINS": ""}, "plugins", "list", "--json"),
+    ):
+        states = {one["distribution"]: one["state"] for one in json.loads(done.stdout)}
+        assert states.pop("rlplug") == "ok"
+        assert set(states.values()) == {"disabled"}
+
+
+def test_strict_raises(environment):
+    done = run(environment | {"RLPLUG_STRICT_PLUGINS": "1"}, "list")
+    assert done.returncode == 3
+    assert "rlplug-ends" in done.stderr
