@@ -12,7 +12,7 @@ from gymnasium.vector.utils import create_empty_array
 
 from rlplug.checkpoint import best_checkpoint, load_component, newest_checkpoint, read_manifest
 from rlplug.envs.actions import action_for_environment
-from rlplug.envs.space_json import spaces_from_json
+from rlplug.envs.space_json import SPACES_FILE, spaces_from_json
 from rlplug.errors import CheckpointError, RunFolderError, ShapeError
 from rlplug.protocols import PolicyContext
 from rlplug.registry import discovery
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from rlplug.data import Array, Tree, Weights
     from rlplug.protocols import Mode, Policy
     from rlplug.resolve import Resolved
-
-SPACES_FILE = "spaces.json"
-"""What a run folder keeps the spaces of its environment in."""
 
 
 def load(

@@ -16,7 +16,7 @@ The loop that ties them together, for an off-policy algorithm:
 network, no replay.
 
 Everything that changes during a run offers `state_dict()` and `load_state_dict(state)`: nested
-dicts and lists whose leaves are numpy arrays, torch tensors, str, int, float, bool or None.
+dicts, lists and tuples whose leaves are numpy arrays, torch tensors, str, int, float, bool or None.
 Loading what was saved continues bit for bit.
 """
 
@@ -174,6 +174,10 @@ class Replay(Protocol):
         """Write back `[B]` priorities (before the exponent); ignored when sampling is uniform."""
         ...
 
+    def cut(self, streams: Array) -> None:
+        """End the stored episodes of these streams: their environments were restarted."""
+        ...
+
     def set_progress(self, env_steps: int) -> None:
         """Tell the global count of environment steps, for annealed exponents."""
         ...
@@ -196,6 +200,8 @@ class Collector(Protocol):
 
     env_steps: int
     """Global count of environment steps collected so far."""
+    restarted: Array
+    """Global indices of the streams whose episode `load_state_dict` could not continue."""
 
     def collect(self, num_env_steps: int) -> Sequence[Rollout]:
         """Collect at least `num_env_steps`, whole vector steps, and return them in order."""

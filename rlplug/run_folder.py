@@ -139,13 +139,16 @@ class RunFolder:
         Raises:
             RunFolderError: if there is none, saying where the nearest runs are.
         """
-        if not path.exists():
-            raise RunFolderError(f"No run folder at {path}: there is no such file. {_hint(path)}")
-        resolved = path.resolve()
-        for folder in (resolved, *resolved.parents[:_LEVELS]):
-            if (folder / _RECORD).is_file():
-                outside = path if folder == resolved else folder
-                return cls(outside, _read_record(folder / _RECORD))
+        try:
+            if not path.exists():
+                raise RunFolderError(f"No run folder at {path}: nothing is there. {_hint(path)}")
+            resolved = path.resolve()
+            for folder in (resolved, *resolved.parents[:_LEVELS]):
+                if (folder / _RECORD).is_file():
+                    as_given = path if folder == resolved else folder
+                    return cls(as_given, _read_record(folder / _RECORD))
+        except OSError as error:
+            raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from error
         raise RunFolderError(f"{path} is not a run folder: it has no {_RECORD}. {_hint(path)}")
 
     def lock(self) -> Self:

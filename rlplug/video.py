@@ -206,7 +206,7 @@ class _FrameStream:
             raise ConfigError(f"Cannot write the video '{self._path}': {error}") from error
 
     def _start(self, *, is_gif: bool) -> Generator[None, Array | None, None]:
-        from imageio_ffmpeg import write_frames  # type: ignore[import-untyped]  # has no stubs
+        from imageio_ffmpeg import write_frames
 
         height, width = self._shape[:2]
         ffmpeg: Generator[None, Array | None, None] = write_frames(

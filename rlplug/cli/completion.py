@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlplug.errors import RlplugError
+from rlplug.errors import RlplugError, UnknownNameError
 from rlplug.registry.index import Option
 
 if TYPE_CHECKING:
@@ -40,15 +40,19 @@ def complete_setting(algorithm: str | None, environment: str | None) -> list[Opt
 def settings(algorithm: str | None, environment: str | None) -> Iterator[Option]:
     """Every dotted setting that a run of this pair has.
 
-    What an unknown name would bring is left out; an environment that is not registered (a
-    Gymnasium id) has the settings that all have.
+    An environment that is not registered (a Gymnasium id) has the settings that all have.
 
     Raises:
-        PluginError: if several plugins provide a name.
+        UnknownNameError: if there is no such algorithm.
+        PluginError: if it does not load, or several plugins provide it.
     """
     from rlplug.registry import discovery
 
-    if algorithm and (entry := discovery.find("algorithms", algorithm)):
+    if algorithm:
+        entry = discovery.find("algorithms", algorithm)
+        if entry is None:
+            known = discovery.names("algorithms")
+            raise UnknownNameError(discovery.unknown_name_message("algorithms", algorithm, known))
         record = _record(entry)
         yield from record.options
         if trainer := discovery.find("trainers", record.spec.get("trainer", "")):
@@ -68,7 +72,10 @@ def _record(entry: Entry) -> EntryRecord:
     from rlplug.registry.entries import distributions, normalise
 
     distribution = index.record(distributions()[normalise(entry.distribution)])
-    return next(one for one in distribution.entries if one.entry == entry)
+    record = next(one for one in distribution.entries if one.entry == entry)
+    if record.failure:
+        raise record.failure.error()
+    return record
 
 
 def _with_default(option: Option, defaults: dict[str, Any]) -> Option:
@@ -84,7 +91,7 @@ def _with_default(option: Option, defaults: dict[str, Any]) -> Option:
 def _options(path: str, prefix: str) -> Iterator[Option]:
     """The settings of one of rlplug's own config classes, in the index's form."""
     from rlplug.registry import discovery
-    from rlplug.settings.fields import settings as settings_of
+    from rlplug.resolve import settings as settings_of
 
     for one in settings_of(discovery.import_string(path), prefix):
         if "." in one.name:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+import rlplug
 from rlplug.errors import RlplugError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_UsageError, _ClickError = typer.BadParameter.__mro__[1:3]  # Click's, which newer Typers bundle
+_ClickError = typer.BadParameter.__mro__[2]  # Click's own, which newer versions of Typer bundle
 
 
 class _Command(NamedTuple):
@@ -192,9 +193,7 @@ _app = typer.Typer(
 
 def _print_version(ctx: typer.Context, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from rlplug import __version__
-
-        print(f"rlplug {__version__}")
+        print(f"rlplug {rlplug.__version__}")
         raise typer.Exit
 
 

@@ -33,9 +33,9 @@ def list_plugins(
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    header = ("plugin", "version", "state", "provides", "remarks")
+    header = ("plugin", "version", "state", "remarks", "provides")
     rows = [
-        (one["distribution"], one["version"], one["state"], _provides(one), "; ".join(_why(one)))
+        (one["distribution"], one["version"], one["state"], "; ".join(_why(one)), _provides(one))
         for one in found
     ]
     show_table(header, rows)

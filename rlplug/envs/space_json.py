@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from rlplug.data import Array
 
+SPACES_FILE = "spaces.json"
+"""What a run folder keeps the spaces of its environment in."""
+
 Json = dict[str, Any]
 
 

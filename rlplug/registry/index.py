@@ -211,8 +211,8 @@ def _run_child(entries: list[Entry], folder: Path) -> int | None:
 def _rows(entries: list[Entry], folder: Path, status: int | None) -> list[dict[str, Any]]:
     """What the child said of each entry, and what happened to those it never came to."""
     report = folder / "report.jsonl"
-    lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
-    rows = [json.loads(line) for line in lines]
+    text = report.read_text(encoding="utf-8") if report.exists() else ""
+    rows = [json.loads(line) for line in text.split("\n")[:-1]]  # the last is empty, or cut off
     for entry in entries[len(rows) :]:
         if rows and "unfinished" in rows[-1]:
             mishap = Mishap("it was not reached: another component of its plugin never returned")
@@ -254,7 +254,8 @@ def time_limit() -> float:
 def _hang(folder: Path) -> str:
     """The child's stack when time was up, innermost first, without the import system's frames."""
     ours = ("<frozen importlib", str(Path(__file__).parent), "importlib/__init__.py", "<string>")
-    lines = (folder / "hang.txt").read_text(encoding="utf-8").splitlines()
+    hang = folder / "hang.txt"
+    lines = hang.read_text(encoding="utf-8").splitlines()[1:] if hang.exists() else []
     return "\n".join(line for line in lines if not any(name in line for name in ours))
 
 

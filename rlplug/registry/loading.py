@@ -84,8 +84,8 @@ def attempt(action: Callable[[], T]) -> T | Mishap:
         return Mishap(*str(error).split("\n", maxsplit=1))
     except Exception as error:  # noqa: BLE001  a plugin may raise anything
         missing = (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
-        first_line = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        return Mishap(first_line, _frames(error), missing)
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+        return Mishap(said if len(said) <= 200 else f"{said[:197]}...", _frames(error), missing)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rlplug.replay.storage import TransitionStorage
 
 
+_ONE: Array = np.ones(1, dtype=np.int64)
+
+
 class Returns(NamedTuple):
     """What `M` windows came to."""
 
@@ -41,21 +44,27 @@ class NStep:
     def drawable(self, storage: TransitionStorage) -> tuple[Array, Array]:
         """`[S]` first index, and one past the last, of each stream's rows with a whole window."""
         full = np.maximum(storage.written - self.n_step + 1, storage.episode_start)
-        return storage.oldest.copy(), np.maximum(full, storage.oldest)
+        return storage.oldest, np.maximum(full, storage.oldest)
 
     def returns(self, storage: TransitionStorage, row: Array) -> Returns:
         """The windows that begin at the rows `[M]`."""
-        window = row[:, None] + self._steps * storage.num_streams  # [M, n]
-        slot = window % storage.num_slots
+        if self.n_step == 1:
+            length, reward = _ONE, self._transform(storage.reward[row % storage.num_slots])
+        else:
+            length, reward = self._windows(storage, row)
+        last_row = row + (length - 1) * storage.num_streams
+        terminated = storage.terminated[last_row % storage.num_slots]
+        discount = np.where(terminated, 0.0, self._powers[length])
+        return Returns(last_row, reward.astype(np.float32), discount.astype(np.float32))
+
+    def _windows(self, storage: TransitionStorage, row: Array) -> tuple[Array, Array]:
+        """Length `[M]` and discounted reward `[M]` float64 of each window."""
+        slot = (row[:, None] + self._steps * storage.num_streams) % storage.num_slots  # [M, n]
         ends = storage.episode_over(slot)
         ends[:, -1] = True
-        last = ends.argmax(axis=1)
-        raw_reward = np.where(self._steps <= last[:, None], storage.reward[slot], 0.0)
-        reward = (self._transform(raw_reward) * self._powers[:-1]).sum(axis=1)
-        last_row = row + last * storage.num_streams
-        terminated = storage.terminated[last_row % storage.num_slots]
-        discount = np.where(terminated, 0.0, self._powers[last + 1])
-        return Returns(last_row, reward.astype(np.float32), discount.astype(np.float32))
+        length = ends.argmax(axis=1) + 1
+        raw_reward = np.where(self._steps < length[:, None], storage.reward[slot], 0.0)
+        return length, (self._transform(raw_reward) * self._powers[:-1]).sum(axis=1)
 
     def _transform(self, raw_reward: Array) -> Array:
         reward = raw_reward * self._reward.scale

@@ -63,16 +63,16 @@ class ObservationColumn:
         if len(slots.finals):
             self.finals.write(slots.finals, final)
 
-    def take(self, streams: Array, slots: Array) -> torch.Tensor:
-        """`[M, ...]` observations at the slots `[M]`, which belong to the streams `[M]`."""
-        return self._shown(streams, self.rows.take(slots))
+    def take(self, row: Array, slot: Array) -> torch.Tensor:
+        """`[M, ...]` observations of the rows `[M]`, which lie in the slots `[M]`."""
+        return self._shown(row, self.rows.take(slot))
 
-    def take_after(self, streams: Array, slots: Array, ended: Array, finals: Array) -> torch.Tensor:
-        """The same, with the final observations `finals` at the places `ended` of the result."""
-        stored = self.rows.take(slots)
+    def take_after(self, row: Array, slot: Array, ended: Array, finals: Array) -> torch.Tensor:
+        """Those of the next slots; at the places `ended` of the result the final ones `finals`."""
+        stored = self.rows.take(slot)
         if len(ended):
             stored[torch.from_numpy(ended)] = self.finals.take(finals)
-        return self._shown(streams, stored)
+        return self._shown(row, stored)
 
     def end_at(self, slots: Array, finals: Array) -> None:
         """Make the observations that wait at `slots` the final ones `finals`."""
@@ -93,5 +93,7 @@ class ObservationColumn:
         self.rows.write(np.arange(len(rows)), rows)
         self.finals = grown(HostColumn(finals), len(finals), self._place)
 
-    def _shown(self, streams: Array, stored: torch.Tensor) -> torch.Tensor:
-        return stored if self.frames is None else self.frames.show(streams, stored.numpy())
+    def _shown(self, row: Array, stored: torch.Tensor) -> torch.Tensor:
+        if self.frames is None:
+            return stored
+        return self.frames.show(row % self.frames.num_streams, stored.numpy())

@@ -91,17 +91,17 @@ class TransitionStorage:
 
     def observation(self, row: Array) -> Tree:
         """`[M, *obs]` what the environment showed in the rows `[M]`."""
-        stream, slot = row % self.num_streams, row % self.num_slots
-        return optree.tree_map(lambda leaf: leaf.take(stream, slot), self._filled.observation)
+        slot = row % self.num_slots
+        return optree.tree_map(lambda leaf: leaf.take(row, slot), self._filled.observation)
 
     def observation_after(self, row: Array) -> Tree:
         """`[M, *obs]` what it showed after the rows `[M]`; the final one where it was over."""
         final = self.final[row % self.num_slots]
         ended = np.flatnonzero(final != _GOES_ON)
         finals = final[ended]
-        stream, slot = row % self.num_streams, (row + self.num_streams) % self.num_slots
+        slot = (row + self.num_streams) % self.num_slots
         return optree.tree_map(
-            lambda leaf: leaf.take_after(stream, slot, ended, finals), self._filled.observation
+            lambda leaf: leaf.take_after(row, slot, ended, finals), self._filled.observation
         )
 
     def action(self, row: Array) -> Tree:
@@ -159,8 +159,9 @@ class TransitionStorage:
                 "replay.capacity and the number of environments of the saved run."
             )
         num_slots = len(state["reward"])
-        for name in ("written", "oldest", "episode_start"):
-            getattr(self, name)[:] = state[name]
+        self.written = state["written"].copy()
+        self.oldest = state["oldest"].copy()
+        self.episode_start = state["episode_start"].copy()
         self.reward[:num_slots] = state["reward"]
         self.terminated[:num_slots] = state["terminated"]
         self.final[:] = _GOES_ON

@@ -177,6 +177,8 @@ class TransitionReplay:
         )
 
     def _to_device(self, tree: Tree) -> Tree:
+        if self._device == "cpu":
+            return tree
         return optree.tree_map(lambda leaf: leaf.to(self._device), tree)
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlplug.envs.spec import callable_spec
@@ -86,6 +87,10 @@ def _environment(name: str | Callable[..., Any]) -> EnvironmentSpec:
 
         return gymnasium_spec(name)
     if _LOST_CALLABLE.fullmatch(name):
+        module, _, attribute = name.partition(":")
+        make = getattr(sys.modules.get(module), attribute, None)
+        if callable(make):  # this is still the process that has it
+            return callable_spec(make)
         return EnvironmentSpec(name=name, summary=f"Made by {name}, in the process that trained")
     written = _IMPORT_STRING.fullmatch(name)
     if written and importlib.util.find_spec(written[1]):

@@ -18,6 +18,7 @@ from rlplug.resolve.sources import (
     Shortcuts,
     file_layer,
     find_preset,
+    name_in,
     override_layers,
     preset_layer,
     without_names,
@@ -81,8 +82,8 @@ def resolve(
     """
     file = None if config is None else file_layer(config)
     if file:
-        algorithm = algorithm or file.values.get("algorithm")
-        environment = environment or file.values.get("environment")
+        algorithm = algorithm or name_in(file, "algorithm")
+        environment = environment or name_in(file, "environment")
     found = find(algorithm, environment)
     chosen = find_preset(found, preset)
     layers = [Layer("algorithm", found.algorithm.defaults, f"defaults of {found.algorithm_name}: ")]
@@ -109,7 +110,7 @@ def load_run(run_dir: Path | str, overrides: Sequence[tuple[str, str]] = ()) -> 
         msg = f"{run_dir} {problem}; expected the folder of a run, as train names it at its end."
         raise RunFolderError(msg)
     file = file_layer(path)
-    found = find(file.values.get("algorithm"), file.values.get("environment"))
+    found = find(name_in(file, "algorithm"), name_in(file, "environment"))
     layers = [without_names(file, found), *override_layers(overrides, {})]
     return _assemble(found, layers, None)
 

@@ -61,16 +61,27 @@ def file_layer(config: Path | str | RunConfig) -> Layer:
     return Layer("file", values, f"{path}, line {{line}}: ", lines)
 
 
+def name_in(file: Layer, key: str) -> str | None:
+    """The name that a file of settings gives for `algorithm` or `environment`.
+
+    Raises:
+        ConfigError: if it is not text.
+    """
+    name = file.values.get(key)
+    if name is None or isinstance(name, str):
+        return name
+    raise ConfigError(f"{file.place(key)}{key}: {show(name)} is not text.")
+
+
 def without_names(file: Layer, asked: Found) -> Layer:
     """Drop the names that a file of settings may carry, where they lead to what is asked for.
 
     Raises:
         ConfigError: if it is about another algorithm or environment.
     """
-    values = dict(file.values)
     written = (
-        values.pop("algorithm", asked.algorithm_name),
-        values.pop("environment", asked.environment_name),
+        name_in(file, "algorithm") or asked.algorithm_name,
+        name_in(file, "environment") or asked.environment_name,
     )
     if written != (asked.algorithm_name, asked.environment_name):
         found = find(*written)
@@ -81,7 +92,8 @@ def without_names(file: Layer, asked: Found) -> Layer:
                 "names from the file to use them all the same."
             )
             raise ConfigError(msg)
-    return file._replace(values=values)
+    names = {"algorithm", "environment"}
+    return file._replace(values={k: v for k, v in file.values.items() if k not in names})
 
 
 def preset_layer(preset: Preset) -> Layer:

@@ -93,7 +93,7 @@ def _locate(
         shape = shapes(config)[key]
         name, values = f"{name}.{key}" if name else key, values.get(key)
         kind = values.get("kind") if isinstance(values, dict) else None
-        inner = shape.configs.get(kind)
+        inner = shape.configs.get(kind if isinstance(kind, str) else None)
         if inner is None:
             break
         config = inner

@@ -20,3 +20,15 @@ class OffPolicyConfig(Config):
     """Environment steps before the first update."""
     updates_per_env_step: Annotated[float, Field(gt=0)] = 0.25
     """Optimizer steps per environment step after the warm-up; what is due follows the steps."""
+
+
+class OnPolicyConfig(Config):
+    """The `train` section of on-policy algorithms."""
+
+    steps: Annotated[Count, Field(gt=0)] = 100_000
+    """Environment steps of the run, over all environments; rounded up to whole vector steps."""
+    rollout_length: Annotated[Count, Field(gt=0)] = 128
+    """Steps of each environment per iteration; the last rollout is as short as the run asks."""
+    whole_episodes: bool = False
+    """Learn from finished episodes alone: an iteration collects rollouts until every environment
+    has ended an episode, and keeps what is unfinished for the next."""

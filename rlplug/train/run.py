@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rlplug.checkpoint import CheckpointInfo, CheckpointStore, load_checkpoint
-from rlplug.envs.space_json import spaces_to_json
+from rlplug.envs.space_json import SPACES_FILE, spaces_to_json
 from rlplug.errors import CheckpointError, ConfigError, InterruptedRunError, RlplugError
 from rlplug.registry import discovery
 from rlplug.registry.hookspecs import Outcome, RunFinished, RunStarted, load_hooks
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from rlplug.registry.hookspecs import Hooks
     from rlplug.resolve import Resolved
     from rlplug.train.context import RunContext
-
-SPACES_FILE = "spaces.json"
-"""What a run folder keeps the spaces of its environment in."""
 
 
 class RunResult(NamedTuple):
@@ -183,6 +180,7 @@ def _restore(
     trainer.load_state_dict(state["trainer"])
     if run.replay is not None and "replay" in state:
         run.replay.load_state_dict(state["replay"])
+        run.replay.cut(run.collector.restarted)
     elif run.replay is not None:
         trainer.warm_up_again()
 

@@ -11,3 +11,10 @@ OFF_POLICY = TrainerSpec(
     trainer="rlplug.train.off_policy:OffPolicyTrainer",
     replay_config="rlplug.replay.config:ReplayConfig",
 )
+
+ON_POLICY = TrainerSpec(
+    name="on-policy",
+    summary="Collects rollouts with the newest weights, learns from each and throws it away",
+    config="rlplug.train.config:OnPolicyConfig",
+    trainer="rlplug.train.on_policy:OnPolicyTrainer",
+)

@@ -21,13 +21,13 @@ RESETS = ("repeat", "zeros", "unrelated", "shift", "same")
 
 
 def screen_world(num_streams: int, resets: list[str], num_shades: int, seed: int) -> World:
-    """Stacks of tiny screens; the fewer shades, the more often two of them are equal."""
+    """Stacks of two pixels; the fewer shades, the more often two screens are equal."""
     rng = np.random.default_rng(seed)
     kinds = iter(range(1_000_000))
     newest: dict[int, np.ndarray] = {}
 
     def screen() -> np.ndarray:
-        return rng.integers(num_shades, size=(2, 3), dtype=np.uint8)
+        return rng.integers(num_shades, size=(1, 2), dtype=np.uint8)
 
     def step(stream: int, stack: np.ndarray) -> np.ndarray:
         newest[stream] = np.concatenate([stack[1:], screen()[None]])
@@ -39,7 +39,7 @@ def screen_world(num_streams: int, resets: list[str], num_shades: int, seed: int
             return newest[stream] if kind == "same" else step(stream, newest[stream])
         newest[stream] = {
             "repeat": lambda: np.repeat(screen()[None], DEPTH, axis=0),
-            "zeros": lambda: np.stack([np.zeros((2, 3), np.uint8)] * (DEPTH - 1) + [screen()]),
+            "zeros": lambda: np.stack([np.zeros((1, 2), np.uint8)] * (DEPTH - 1) + [screen()]),
         }.get(kind, lambda: np.stack([screen() for _ in range(DEPTH)]))()
         return newest[stream]
 
@@ -47,7 +47,7 @@ def screen_world(num_streams: int, resets: list[str], num_shades: int, seed: int
 
 
 def image_replay(capacity: int, num_streams: int, n_step: int, frame_stack: str):
-    space = gymnasium.spaces.Box(0, 255, (DEPTH, 2, 3), np.uint8)
+    space = gymnasium.spaces.Box(0, 255, (DEPTH, 1, 2), np.uint8)
     layout = Layout(space, gymnasium.spaces.Discrete(2), frame_stack)
     storage = TransitionStorage(capacity, num_streams, layout)
     return TransitionReplay(storage, Everything(), NStep(GAMMA, n_step, RewardTransform()))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import pytest
@@ -16,6 +15,9 @@ from rlplug.errors import (
 from rlplug.registry import discovery
 from rlplug.resolve import CONFIG_FILE, check, load_run, resolve, to_yaml
 from rlplug.specs import Preset
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def make_cartpole(**kwargs: Any) -> gymnasium.Env[Any, Any]:
@@ -144,6 +146,7 @@ def test_a_file_about_another_pair_is_refused(tmp_path: Path) -> None:
         ("replay: {gamma: 2}\n", "line 1: replay.gamma: 2 is not a number from 0 to 1"),
         ("agent: {head: c51, bootstrap: munchausen}", "line 1: agent: head 'categorical' cannot"),
         ("agent: 3\n", "line 1: agent: 3 is not a mapping"),
+        ("algorithm: 3\n", "line 1: algorithm: 3 is not text."),
         ("agnt: {}\n", "line 1: There is no section 'agnt'. Did you mean 'agent'?"),
     ],
 )

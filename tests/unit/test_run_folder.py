@@ -187,10 +187,15 @@ def test_a_relative_path_stays_relative(tmp_path, monkeypatch):
     assert RunFolder.open(path).path == path
 
 
+def test_a_path_that_no_file_system_takes_is_refused():
+    with pytest.raises(RunFolderError, match="cannot be read: File name too long"):
+        RunFolder.open(Path("x" * 5_000))
+
+
 def test_a_path_without_a_run_is_refused_with_the_newest_run_near_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
-    with pytest.raises(RunFolderError, match=r"absent: there is no such file\. Start one with"):
+    with pytest.raises(RunFolderError, match=r"absent: nothing is there\. Start one with"):
         RunFolder.open(tmp_path / "absent")
     with pytest.raises(RunFolderError, match=r"elsewhere is not a run folder: it has no run\.json"):
         RunFolder.open(tmp_path / "elsewhere")

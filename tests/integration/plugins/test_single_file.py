@@ -52,7 +52,8 @@ def test_it_is_listed_with_its_options(rlplug):
     plugin = ("--plugin", "./my_q.py")
     names = [row["name"] for row in json.loads(rlplug("list", "--json", *plugin))["algorithms"]]
     assert {"my-q", "dqn"} <= set(names)
-    assert "--agent.learning_rate  0.5" in rlplug("info", "my-q", *plugin)
+    options = [line.split() for line in rlplug("info", "my-q", *plugin).splitlines()]
+    assert ["--agent.learning_rate", "0.5"] in [words[:2] for words in options]
 
 
 def test_it_trains_and_is_evaluated(rlplug):
@@ -64,6 +65,6 @@ def test_it_trains_and_is_evaluated(rlplug):
 
 
 def test_environments_of_their_own_process_find_it(rlplug):
-    arguments = ("--steps", "200", "--workers", "2", "--env.vectorize", "async")
-    plugin = ("--plugin", "./my_q.py")
-    rlplug("train", "dqn", "my-corridor", "--run-dir", "async", *arguments, *plugin)
+    plugin = ("--plugin", "./my_q.py", "--env.vectorize", "async", "--workers", "2")
+    briefly = ("--steps", "100", "--evaluate.num_envs", "1", "--evaluate.final_episodes", "1")
+    rlplug("train", "my-q", "my-corridor", "--run-dir", "async", *plugin, *briefly)

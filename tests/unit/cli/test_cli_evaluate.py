@@ -29,9 +29,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         noted.append((run_dir, options))
         return SimpleNamespace(to_dict=lambda: REPORT)
 
-    monkeypatch.setitem(
-        sys.modules, "rlplug.evaluate", SimpleNamespace(evaluate_run=evaluate_run)
-    )
+    monkeypatch.setitem(sys.modules, "rlplug.evaluate", SimpleNamespace(evaluate_run=evaluate_run))
     return noted
 
 
@@ -95,5 +93,5 @@ def test_last_is_the_newest_run(cli: Any, calls: list[Any], tmp_path: Path) -> N
 def test_a_bad_option_is_exit_2(cli: Any, calls: list[Any], line: str) -> None:
     outcome = cli(f"eval somewhere {line}")
     assert outcome.code == 2
-    assert line.split()[0] in outcome.err
+    assert line.split(maxsplit=1)[0] in outcome.err
     assert not calls

@@ -4,14 +4,16 @@ import errno
 import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import rlplug
 from rlplug.cli import main
 from rlplug.errors import ConfigError, DivergedError, InterruptedRunError, PluginError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = "{'torch', 'gymnasium', 'ray', 'jax'} & set(sys.modules)"
 
@@ -104,9 +106,9 @@ def test_a_plugin_file_that_is_not_there_is_named(cli: Any) -> None:
         (DivergedError("nan."), 5, "Error: nan."),
         (InterruptedRunError("saved.", exit_code=143), 143, "Error: saved."),
         (OSError(errno.ENOSPC, "No space left on device", "x"), 1, "No space left on device: x."),
-        (ValueError("of ours\nand more"), 1, "ValueError: of ours and more (this is a bug in rlplug"),
+        (ValueError("ours\nand more"), 1, "ValueError: ours and more (this is a bug in rlplug"),
     ],
-)  # fmt: skip
+)
 def test_every_error_ends_as_one_paragraph_with_its_exit_code(
     cli: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, words: str
 ) -> None:
@@ -156,8 +158,8 @@ def test_warnings_are_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("line", ["['--help']", "['list']", "['plugins', 'list']", "['--version']"])
 def test_light_commands_import_nothing_heavy(line: str) -> None:
-    code = f"import sys; from rlplug.cli.main import run; run({line}); print({HEAVY}, file=sys.stderr)"
-    assert python(code).stderr == "set()\n"
+    code = f"import sys; from rlplug.cli.main import run; run({line})"
+    assert python(f"{code}; print({HEAVY}, file=sys.stderr)").stderr == "set()\n"
 
 
 def test_help_does_not_even_import_pydantic() -> None:

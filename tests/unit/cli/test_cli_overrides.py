@@ -95,5 +95,11 @@ def test_help_lists_an_algorithms_own_options(cli: Any) -> None:
     assert {"--replay.gamma", "--train.steps", "--env.kwargs", "--evaluate.episodes"} <= set(rows)
 
 
+def test_help_for_an_unknown_algorithm_names_the_nearest(cli: Any) -> None:
+    outcome = cli("train dqnn --help")
+    assert outcome.code == 2
+    assert "'dqn'" in outcome.err
+
+
 def test_help_without_an_algorithm_lists_none(cli: Any) -> None:
     assert "--agent.network" not in cli("train --help").out

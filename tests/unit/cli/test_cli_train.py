@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rlplug.cli.seeds import parse_seeds
 from rlplug.errors import ConfigError, DivergedError, InterruptedRunError
 from rlplug.resolve import CONFIG_FILE, resolve, to_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Report:
@@ -133,6 +135,7 @@ def test_without_a_preset_none_is_used(cli: Any, trainer: Trainer) -> None:
         ("train --resume nope", ["nope does not exist"]),
         ("train --resume last", ["There is no run", "rlplug train"]),
         ("show dqnn cartpole", ["'dqn'"]),
+        ("train dqnn --agent.x 3", ["Name an algorithm"]),
         ("eval nope", ["nope does not exist"]),
     ],
 )

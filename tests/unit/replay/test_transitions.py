@@ -23,7 +23,7 @@ def learn(replay, steps, times):
             replay.add(script(steps, start, stream))
         replay.set_progress(start)
         for batch in replay.minibatches(3, 8):
-            replay.update_priorities(batch.replay_index, batch.reward.abs() % 3)
+            replay.update_priorities(batch.replay_index, batch.reward.abs())
             numbers = torch.stack([batch.reward, batch.discount, batch.importance_weight])
             columns = (batch.observation.T, batch.next_observation.T, numbers, batch.action[None])
             seen.append(torch.cat([column.double() for column in columns]))

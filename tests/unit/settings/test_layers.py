@@ -155,6 +155,7 @@ def test_an_unknown_kind_is_refused_with_those_there_are(kind: object) -> None:
 
 
 def test_an_error_opens_with_the_place_in_the_file() -> None:
-    layer = Layer("file", {"agent": {"nope": 1}}, "a.yaml, line {line}: ", {"agent": 1, "agent.nope": 7})
+    lines = {"agent": 1, "agent.nope": 7}
+    layer = Layer("file", {"agent": {"nope": 1}}, "a.yaml, line {line}: ", lines)
     with pytest.raises(ConfigError, match=r"^a\.yaml, line 7: There is no setting 'agent\.nope'"):
         merge(Run, [layer])

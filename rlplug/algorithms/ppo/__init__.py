@@ -1,0 +1,1 @@
+"""Actor-critics on rollouts: PPO, A2C, REINFORCE and recurrent PPO as one agent with slots."""

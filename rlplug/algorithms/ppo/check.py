@@ -1,0 +1,28 @@
+"""What must hold between the sections of an on-policy run. No torch here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rlplug.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rlplug.algorithms.ppo.config import PpoConfig
+    from rlplug.config import RunConfig
+
+
+def check_sections(config: RunConfig) -> None:
+    """Refuse returns that a rollout would cut short.
+
+    Raises:
+        ConfigError: without a value function nothing stands for what follows the rollout.
+    """
+    agent = cast("PpoConfig", config.agent)
+    whole_episodes = getattr(config.train, "whole_episodes", True)
+    if agent.advantage.kind == "returns" and not whole_episodes:
+        msg = (
+            "agent.advantage is 'returns' and train.whole_episodes is false: without a value "
+            "function, nothing stands for the rewards after a rollout's end. Set "
+            "train.whole_episodes to true, or agent.advantage to gae."
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,76 @@
+"""What the on-policy family registers. No torch here: heavy parts are import strings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rlplug.specs import AlgorithmSpec
+
+
+def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec:
+    """A member of the family: the same agent, other defaults."""
+    return AlgorithmSpec(
+        name=name,
+        summary=summary,
+        paper=paper,
+        config="rlplug.algorithms.ppo.config:PpoConfig",
+        agent="rlplug.algorithms.ppo.agent:PpoAgent",
+        policy="rlplug.algorithms.ppo.policy:PpoPolicy",
+        trainer="on-policy",
+        check="rlplug.algorithms.ppo.check:check_sections",
+        observation_spaces=(
+            "box",
+            "image",
+            "discrete",
+            "multi-discrete",
+            "multi-binary",
+            "dict",
+            "tuple",
+        ),
+        action_spaces=("discrete", "multi-discrete", "multi-binary", "box", "dict", "tuple"),
+        features=frozenset({"mask", "recurrent"}),
+        defaults={"launch": {"num_envs": 8}} | sections,
+    )
+
+
+_ONE_GRADIENT_STEP: dict[str, Any] = {
+    "objective": {"kind": "policy-gradient"},
+    "epochs": 1,
+    "batch_size": None,
+    "normalize_advantages": "off",
+}
+
+PPO = _spec(
+    "ppo",
+    "Proximal policy optimisation: several epochs over each rollout, the policy's step clipped",
+    "Schulman et al. 2017, arXiv:1707.06347",
+)
+RECURRENT_PPO = _spec(
+    "recurrent-ppo",
+    "PPO with a memory (LSTM or GRU), for tasks that one observation does not tell",
+    "Schulman et al. 2017, arXiv:1707.06347; LSTM: Hochreiter & Schmidhuber 1997",
+    agent={"network": {"recurrent": {"kind": "lstm"}, "hidden_sizes": (64,)}, "batch_size": 256},
+)
+A2C = _spec(
+    "a2c",
+    "Advantage actor-critic: one gradient step on each short rollout",
+    "Mnih et al. 2016, arXiv:1602.01783 (its synchronous form)",
+    agent=_ONE_GRADIENT_STEP
+    | {
+        "advantage": {"kind": "gae", "lambda_": 1.0},  # section 4: n-step returns
+        "entropy_coefficient": 0.01,  # section 5
+        "optimizer": {
+            "name": "rmsprop",
+            "learning_rate": 7e-4,
+            "arguments": {"alpha": 0.99, "eps": 1e-5},
+        },
+    },
+    train={"rollout_length": 5},
+)
+REINFORCE = _spec(
+    "reinforce",
+    "Policy gradient with the returns of whole episodes; with advantage=gae, with a baseline",
+    "Williams 1992, Machine Learning 8:229-256",
+    agent=_ONE_GRADIENT_STEP | {"advantage": {"kind": "returns"}},
+    train={"whole_episodes": True},
+)

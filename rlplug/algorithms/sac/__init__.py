@@ -1,0 +1,1 @@
+"""Soft actor-critic, for Box and for discrete actions: one agent."""
