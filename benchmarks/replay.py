@@ -10,6 +10,7 @@ installed. On a machine that others use too, `--clock processor` counts the proc
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -91,7 +92,6 @@ def our_replay(space: gymnasium.spaces.Box, capacity: int, **settings: Any) -> T
                 episodes=(),
             )
         )
-    assert isinstance(replay, TransitionReplay)
     return replay
 
 
@@ -241,7 +241,7 @@ def print_rates(
     for case in cases:
         result = rates(case, rounds, seconds, clock)
         for name, rate in result.items():
-            ratio = "" if name == "ours" else f"{result['ours'] / rate:.1f}"
+            ratio = "" if name.startswith("ours") else f"{result['ours'] / rate:.1f}"
             print(
                 f"| {case.name} | {case.batch_size} | {name} | {rate:,.0f} | {ratio} |", flush=True
             )
@@ -279,6 +279,7 @@ def main() -> None:
     arguments = parser.parse_args()
     clock = time.perf_counter if arguments.clock == "wall" else time.process_time
     torch.set_num_threads(arguments.threads)
+    logging.disable(logging.INFO)  # TorchRL's, between the rows of the table
     print_memory(arguments.atari_capacity)
     print()
     print_rates(prioritized_cases(), arguments.rounds, arguments.seconds, clock)

@@ -18,7 +18,7 @@ FOUNDATION = {
 
 # What each part may import from rlplug at run time, beside the foundation and itself.
 ALLOWED = {
-    **dict.fromkeys(FOUNDATION, set()),
+    **{part: set() for part in FOUNDATION},
     "presets": set(),
     "statistics": set(),
     "ops": set(),

@@ -82,7 +82,7 @@ def mlp(sizes: tuple[int, ...]) -> nn.Sequential:
 
 
 @contextmanager
-def frozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+def frozen(parameters: Sequence[Tensor]) -> Iterator[None]:
     """Inside, gradients flow through a network and not into these weights of it.
 
     An actor's loss needs the slope of its critic and none of the gradients of its critic's

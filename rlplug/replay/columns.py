@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rlplug.data import Array
 
-
 _LENT_BYTES = 1 << 19
+"""Batches from this size on come in memory that is used again."""
 
 
 class _Lender:

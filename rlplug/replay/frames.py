@@ -141,11 +141,11 @@ def may_be_stack(space: gymnasium.Space[Any]) -> bool:
 def looks_like_stack(
     rollout: Rollout, observation: Array, final_observation: Array, following: Array
 ) -> bool:
-    """Whether `auto` takes these observations for stacks: they have the shape, and they shift.
+    """Whether `auto` takes these observations `[T, N, K, H, W]` for stacks of frames.
 
-    Two frames or four to eight, since three are more likely the colours of one image, not tiny;
-    and in the first rollout the observation after every transition is the one before it, shifted
-    by one frame.
+    The shape must be likely: 2 to 8 frames of more than 8 by 8 pixels, but not 3, which are the
+    colours of one image. And the content must say so: throughout the first rollout, what was
+    shown after a transition is what was shown before it, shifted by one frame.
     """
     depth, height, width = observation.shape[2:]
     if depth not in {2, 4, 5, 6, 7, 8} or min(height, width) <= 8:

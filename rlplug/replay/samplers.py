@@ -226,7 +226,7 @@ class Prioritized:
             )
         magnitude = np.abs(priority.astype(np.float64)) + self._config.priority_floor
         powered: Array = magnitude**self._config.priority_exponent
-        self._highest = max(self._highest, powered.max(initial=0.0))
+        self._highest = max(self._highest, float(powered.max(initial=0.0)))
         return powered
 
     def _write(self, row: Array, powered: Array | float) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import gymnasium
 
     from rlplug.data import Array, Rollout, Tree
-    from rlplug.protocols import Replay, State
+    from rlplug.protocols import State
     from rlplug.replay.config import ReplayConfig
     from rlplug.replay.samplers import Sampler
     from rlplug.seeding import Seeds
@@ -49,7 +49,7 @@ def build_replay(
     seeds: Seeds,
     device: str,
     directory: Path | None,
-) -> Replay:
+) -> TransitionReplay:
     """The replay that the config describes.
 
     Args:

@@ -48,7 +48,7 @@ def scripts(draw):
 
 
 @settings(deadline=None, max_examples=150)
-@given(script=scripts(), n_step=st.integers(1, 4), rows=st.integers(4, 12), spare=st.integers(0, 2))
+@given(script=scripts(), n_step=st.integers(1, 4), rows=st.integers(1, 12), spare=st.integers(0, 2))
 def test_drawable_transitions_are_those_of_brute_force(script, n_step, rows, spare):
     num_streams, rollouts = script
     world = counting_world(num_streams)

@@ -66,9 +66,11 @@ class DqnAgent:
         self.target.load_state_dict(self.online.state_dict())
         self.target.requires_grad_(requires_grad=False)
         self.target.generator = self.online.generator
+        self.online_parameters = list(self.online.parameters())
+        self.target_parameters = list(self.target.parameters())
         self.bootstrap = build_bootstrap(config.bootstrap)
         self.optimizer = build_optimizer(
-            config.optimizer, self.online.parameters(), total_env_steps=context.total_env_steps
+            config.optimizer, self.online_parameters, total_env_steps=context.total_env_steps
         )
         self.noise_generator = context.seeds.torch("noise", context.device)
         self.num_updates = 0
@@ -105,9 +107,7 @@ class DqnAgent:
         self.num_updates += 1
         if self.num_updates % self.config.target_update_every_updates == 0:
             torch._foreach_lerp_(
-                list(self.target.parameters()),
-                list(self.online.parameters()),
-                self.config.target_update_rate,
+                self.target_parameters, self.online_parameters, self.config.target_update_rate
             )
 
     def policy(self, context: PolicyContext) -> DqnPolicy:

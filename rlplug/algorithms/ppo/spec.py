@@ -47,7 +47,7 @@ PPO = _spec(
 )
 RECURRENT_PPO = _spec(
     "recurrent-ppo",
-    "PPO with a memory (LSTM or GRU), for tasks that one observation does not tell",
+    "PPO with an LSTM or GRU, for tasks where one observation does not tell enough",
     "Schulman et al. 2017, arXiv:1707.06347; LSTM: Hochreiter & Schmidhuber 1997",
     agent={"network": {"recurrent": {"kind": "lstm"}, "hidden_sizes": (64,)}, "batch_size": 256},
 )

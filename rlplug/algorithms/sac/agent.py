@@ -65,15 +65,15 @@ class SacAgent:
         self.actor = build_actor(config, context)
         self.critic = build_critic(config, context)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(requires_grad=False)
-        self._critic_parameters = list(self.critic.parameters())
-        self._target_parameters = list(self.target_critic.parameters())
+        self._critic_parameters: list[Tensor] = list(self.critic.parameters())
+        self._target_parameters: list[Tensor] = list(self.target_critic.parameters())
         self.temperature = build_temperature(config, context)
         total = context.total_env_steps
         self.actor_optimizer = build_optimizer(
             config.actor_optimizer, self.actor.parameters(), total_env_steps=total
         )
         self.critic_optimizer = build_optimizer(
-            config.critic_optimizer, self._critic_parameters, total_env_steps=total
+            config.critic_optimizer, self.critic.parameters(), total_env_steps=total
         )
         self.generator = context.seeds.torch("actions", context.device)
         self.kind: ActionKind = (

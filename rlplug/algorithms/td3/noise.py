@@ -1,8 +1,8 @@
-"""Exploration noise, one process per environment and dimension: the noise slot."""
+"""Exploration noise: one process for each environment and dimension."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,82 +10,56 @@ from rlplug.ops.schedules import schedule_value
 from rlplug.seeding import generator_state, set_generator_state
 
 if TYPE_CHECKING:
-    from rlplug.algorithms.td3.config import GaussianNoise, NoiseConfig, OrnsteinUhlenbeckNoise
+    from rlplug.algorithms.td3.config import NoiseConfig
     from rlplug.data import Array
     from rlplug.protocols import State
 
 
-class Noise(Protocol):
-    """Draws for N environments; the bounds of the Box are at −1 and 1."""
+class ActionNoise:
+    """xₜ = (1 − θ) xₜ₋₁ + σ N(0, 1), from 0 at the start of each episode.
 
-    def draw(self, env_steps: int) -> Array:
-        """`[N, D]` float32 for the next action of each environment."""
-        ...
+    An Ornstein-Uhlenbeck process in steps of one; at θ = 1 nothing carries over, and it is Gaussian
+    noise. In the long run its standard deviation is σ / √(1 − (1 − θ)²).
 
-    def reset(self, which: Array) -> None:
-        """Start new episodes where `which` `[N]` bool is true."""
-        ...
-
-    def scale(self, env_steps: int) -> float:
-        """Standard deviation of a draw now."""
-        ...
-
-    def state_dict(self) -> State:
-        """Generator, and the process where there is one."""
-        ...
-
-    def load_state_dict(self, state: State) -> None:
-        """Continue from `state_dict()`."""
-        ...
-
-
-def build_noise(
-    config: NoiseConfig,
-    shape: tuple[int, int],
-    *,
-    total_env_steps: int,
-    generator: np.random.Generator,
-) -> Noise:
-    """Noise of `[N, D]`."""
-    match config.kind:
-        case "gaussian":
-            return Gaussian(config, shape, total_env_steps, generator)
-        case "ornstein-uhlenbeck":
-            return OrnsteinUhlenbeck(config, shape, total_env_steps, generator)
-    assert_never(config.kind)
-
-
-class Gaussian:
-    """Independent draws."""
+    Args:
+        config: σ, a schedule, and θ.
+        shape: `(N, D)` environments and dimensions of an action.
+        total_env_steps: Length of the run, for the schedule.
+        generator: Draws, one for each environment and dimension.
+    """
 
     def __init__(
         self,
-        config: GaussianNoise | OrnsteinUhlenbeckNoise,
+        config: NoiseConfig,
         shape: tuple[int, int],
         total_env_steps: int,
         generator: np.random.Generator,
     ) -> None:
-        self._scale = config.scale
-        self._shape = shape
+        self.value = np.zeros(shape, np.float32)
+        self._config = config
+        self._kept = 0.0 if config.kind == "gaussian" else 1.0 - config.reversion_rate
         self._total_env_steps = total_env_steps
         self._generator = generator
 
     def draw(self, env_steps: int) -> Array:
-        """`[N, D]`."""
-        normal = self._generator.standard_normal(self._shape, np.float32)
-        return normal * np.float32(self.scale(env_steps))
+        """`[N, D]` for the next action; the bounds of the Box are at −1 and 1."""
+        normal = self._generator.standard_normal(self.value.shape, np.float32)
+        self.value = self._kept * self.value + self.scale(env_steps) * normal
+        return self.value
 
     def reset(self, which: Array) -> None:
-        """Nothing carries over."""
+        """Start new episodes where `which` `[N]` bool is true."""
+        self.value = np.where(which[:, np.newaxis], np.float32(0.0), self.value)
 
     def scale(self, env_steps: int) -> float:
-        """On the schedule."""
-        return schedule_value(self._scale, env_steps, self._total_env_steps)
+        """σ now."""
+        return schedule_value(self._config.scale, env_steps, self._total_env_steps)
 
     def state_dict(self) -> State:
-        """The generator."""
-        return {"generator": generator_state(self._generator)}
+        """Generator and process."""
+        return {"generator": generator_state(self._generator), "value": self.value}
 
     def load_state_dict(self, state: State) -> None:
         """Continue from `state_dict()`."""
         set_generator_state(self._generator, state["generator"])
+        self.value = np.array(state["value"], np.float32)

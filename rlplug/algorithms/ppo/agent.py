@@ -1,0 +1,146 @@
+"""One agent for actor-critics on rollouts.
+
+What it is:
+    Draws actions from a policy, estimates from each rollout how much better than expected they
+    were, and makes the better ones more likely. Objective, advantage, recurrent network, bonus and
+    normalisation are slots: PPO, A2C and REINFORCE are settings of the same few lines.
+
+Paper:
+    PPO (Schulman et al. 2017, arXiv:1707.06347): the clipped surrogate (eq. 7) with value loss and
+    entropy bonus (eq. 9), several epochs over rollouts of N actors (Algorithm 1). Advantages: GAE
+    (Schulman et al. 2016, arXiv:1506.02438, eq. 16). A2C: the synchronous form of A3C (Mnih et al.
+    2016, arXiv:1602.01783, section 4). REINFORCE: Williams 1992, theorem 1 for whole episodes.
+
+Data flow:
+    rollout [T, N] ─► value [T, N], next value [T, N] ─► advantage, target [T, N] ─► rows [T * N]
+    epochs × minibatches [B] ─► log-probability, entropy, value [B] ─► losses [B] ─► mean ─► step
+    after the last update of the rollout: running statistics and the bonus learn from it
+
+Differs from the paper:
+    - A truncated episode bootstraps from the value of its final observation; PPO's and A3C's tasks
+      treat the clock as the end of the world.
+    - Minibatches divide a rollout evenly where it is no multiple of their size.
+    - Target KL, value clipping, advantages of unit deviation, observation and reward normalisation
+      and orthogonal weights are of the published code and its studies (Engstrom et al. 2020,
+      arXiv:2005.12729), not of the papers: settings. The KL is read once per epoch, and ends the
+      epochs, not one of them.
+    - A2C: one learner for all environments, RMSProp's statistics therefore shared.
+    - REINFORCE: an episode that was running at an update ends under newer weights than it began
+      under, since no environment waits for another.
+
+Measured:
+    docs/results/actor-critic.md
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import optree
+import torch
+
+from rlplug.algorithms.ppo.advantages import Outcome, build_estimator
+from rlplug.algorithms.ppo.bonus import build_bonus
+from rlplug.algorithms.ppo.experience import Minibatch, Rows, join_experience, observe
+from rlplug.algorithms.ppo.network import build_network
+from rlplug.algorithms.ppo.objectives import build_objective
+from rlplug.algorithms.ppo.policy import PpoPolicy
+from rlplug.data import UpdateResult
+from rlplug.nn.normalizers import RewardScaler
+from rlplug.nn.optimizer import build_optimizer
+from rlplug.ops.policy_losses import clipped_value_loss, explained_variance, standardized
+from rlplug.ops.schedules import schedule_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from rlplug.algorithms.ppo.config import PpoConfig
+    from rlplug.algorithms.ppo.experience import Experience, Memory
+    from rlplug.data import Array, Rollout, Tree, Weights
+    from rlplug.protocols import AgentContext, PolicyContext, State
+
+
+class PpoAgent:
+    """Satisfies `protocols.Agent`, and offers the on-policy trainer its minibatches."""
+
+    def __init__(self, config: PpoConfig, context: AgentContext) -> None:
+        self.config = config
+        self.context = context
+        self.network = build_network(
+            config,
+            context.observation_space,
+            context.action_space,
+            seeds=context.seeds,
+            device=context.device,
+        )
+        self.optimizer = build_optimizer(
+            config.optimizer, self.network.parameters(), total_env_steps=context.total_env_steps
+        )
+        self.objective = build_objective(config.objective)
+        self.estimate = build_estimator(config.advantage)
+        self.reward_scaler = RewardScaler(config.gamma, device=context.device)
+        self.bonus = None if config.bonus is None else build_bonus(config.bonus, context)
+        self.generator = context.seeds.torch("minibatches", context.device)
+        self._epoch_kl: list[Tensor] = []
+        self._explained_variance: Tensor | None = None
+        self.set_progress(0)
+
+    def minibatches(self, rollouts: Sequence[Rollout]) -> Iterator[Minibatch]:
+        """Everything to update on, epoch by epoch; what the rollouts teach beside it comes last.
+
+        Advantages and targets are computed once, with the weights of this moment. Update on each
+        minibatch before the next is asked for: whether another epoch follows depends on it.
+        """
+        experience = self._experience(rollouts)
+        for _ in range(self.config.epochs):
+            for minibatch in experience.epoch(self.config.batch_size):
+                yield self._standardized(minibatch)
+            if self._has_moved_too_far():
+                break
+        for rollout in rollouts:
+            self._learn_statistics(rollout)
+
+    def update(self, batch: Minibatch) -> UpdateResult:
+        """One optimizer step on `[B]` transitions."""
+        rows, config = batch.rows, self.config
+        distribution, value = self.network(rows.seen, batch.packing)
+        log_prob = distribution.log_prob(rows.action)
+        policy_loss, diagnostics = self.objective(
+            log_prob, rows.log_prob, rows.advantage, self.clip_ratio
+        )
+        entropy = distribution.entropy().mean()
+        loss = policy_loss - self.entropy_coefficient * entropy
+        metrics = {"policy_loss": policy_loss, "entropy": entropy} | diagnostics
+        if value is not None:
+            metrics["value_loss"] = value_loss = self._value_loss(value, rows).mean()
+            loss = loss + config.value_coefficient * value_loss
+        self.optimizer.step(loss)
+        self._epoch_kl += [diagnostics["approximate_kl"]] if config.target_kl else []
+        return UpdateResult({name: metric.detach() for name, metric in metrics.items()})
+
+    def _value_loss(self, value: Tensor, rows: Rows) -> Tensor:
+        """Squared error `[B]`."""
+        old_value, target = cast("Tensor", rows.value), cast("Tensor", rows.target)
+        clip_range = self.config.value_clip_range
+        if clip_range is None:
+            return (value - target).square()
+        return clipped_value_loss(value, old_value, target, clip_range=clip_range)
+
+    def _has_moved_too_far(self) -> bool:
+        """Whether the mean KL of this epoch says to stop; the one number that an epoch reads."""
+        measured, self._epoch_kl = self._epoch_kl, []
+        target = self.config.target_kl
+        return target is not None and float(torch.stack(measured).mean()) > target
+
+    def _standardized(self, batch: Minibatch) -> Minibatch:
+        if self.config.normalize_advantages != "minibatch":
+            return batch
+        return batch._replace(
+            rows=batch.rows._replace(advantage=standardized(batch.rows.advantage))
+        )
+
+    def _experience(self, rollouts: Sequence[Rollout]) -> Experience:
+        parts = [(rollout, *self._rows(rollout)) for rollout in rollouts]
+        return join_experience(parts, self.generator)

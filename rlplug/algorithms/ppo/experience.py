@@ -1,0 +1,198 @@
+"""One iteration's rollouts as flat rows of tensors, and the minibatches dealt from them."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import optree
+import torch
+
+from rlplug.algorithms.ppo.sequences import Sequences, find_sequences, joined, packed
+from rlplug.ops.returns import next_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Generator, Tensor
+
+    from rlplug.algorithms.ppo.network import ActorCritic
+    from rlplug.data import Array, Rollout, Tree
+    from rlplug.nn.recurrent import Packing
+
+_ROWS_AT_ONCE = 4096
+"""Rows that are valued in one forward pass, which bounds its memory."""
+
+
+class Rows(NamedTuple):
+    """Transitions `[B]`, as the losses take them."""
+
+    seen: tuple[Tree, Tree]
+    """Observations `[B, *obs]` as the network takes them, and action masks."""
+    action: Tree
+    """`[B, ...]` in the distribution's terms."""
+    log_prob: Tensor
+    """`[B]` of the policy that acted."""
+    advantage: Tensor
+    """`[B]`"""
+    target: Tensor | None
+    """`[B]` of the value; None without a value function."""
+    value: Tensor | None
+    """`[B]` of the network as it was before the first update."""
+
+
+class Minibatch(NamedTuple):
+    """What one update learns from."""
+
+    rows: Rows
+    packing: Packing | None = None
+    """How the rows follow each other in time, where the network is recurrent."""
+
+
+class Memory(NamedTuple):
+    """What a recurrent network needs beside the rows."""
+
+    sequences: Sequences
+    recurrent_state: Tensor
+    """`[rows, S]` before each row."""
+
+
+class Observed(NamedTuple):
+    """The observations of one rollout, and their values."""
+
+    seen: tuple[Tree, Tree]
+    """`[T * N, ...]`"""
+    value: Tensor | None
+    """`[T, N]`; None without a value function."""
+    next_value: Tensor | None
+    """`[T, N]` of the observation that followed, before any reset."""
+    memory: Memory | None
+    """None where the network is not recurrent."""
+
+
+@torch.no_grad()
+def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
+    """Bring a rollout's observations to the network, and value all of them together.
+
+    The T * N rows come first, then the F final observations, then the N next ones.
+    """
+    num_steps, num_envs = rollout.valid.shape
+    num_rows, num_finals = num_steps * num_envs, len(rollout.final_steps)
+
+    def together(rows: Array, final: Array, following: Array) -> Tensor:
+        flat = rows.reshape(num_rows, *rows.shape[2:])
+        return torch.as_tensor(np.concatenate((flat, final, following)), device=device)
+
+    observations = (rollout.observation, rollout.final_observation, rollout.next_observation)
+    seen = network.see(optree.tree_map(together, *observations))
+    memory = None
+    if network.recurrent is not None:
+        state = torch.as_tensor(rollout.extras["recurrent_state"], device=device)
+        memory = Memory(find_sequences(rollout), state.flatten(0, 1))
+    value = next_value = None
+    if network.has_value:
+        values = _values(network, seen, num_rows + num_finals + num_envs, memory)
+        own, final, following = values.split([num_rows, num_finals, num_envs])
+        value = own.view(num_steps, num_envs)
+        final_steps = torch.as_tensor(rollout.final_steps, device=device)
+        next_value = next_values(value, following, final_steps, final)
+    return Observed(_part(seen, slice(num_rows)), value, next_value, memory)
+
+
+def _values(
+    network: ActorCritic, seen: tuple[Tree, Tree], num_rows: int, memory: Memory | None
+) -> Tensor:
+    """Values `[num_rows]`.
+
+    A recurrent network sees the rows of each episode in order, and then what followed the last.
+    """
+    if memory is None:
+        starts = range(0, num_rows, _ROWS_AT_ONCE)
+        chunks = [_part(seen, slice(start, start + _ROWS_AT_ONCE)) for start in starts]
+        return torch.cat([network.values(chunk) for chunk in chunks])
+    order, packing = packed(*memory, with_successor=True)
+    in_order = network.values(_part(seen, order), packing)
+    return in_order.new_zeros(num_rows).index_copy(0, order, in_order)
+
+
+class Experience:
+    """All rows of an iteration; minibatches are dealt from those that are transitions.
+
+    Args:
+        rows: `[R]` of all rollouts, one after the other.
+        valid: `[R]` bool.
+        memory: None where the network is not recurrent.
+        generator: Shuffles, on the rows' device.
+    """
+
+    def __init__(
+        self, rows: Rows, valid: Array, memory: Memory | None, generator: Generator
+    ) -> None:
+        self.num_rows = int(np.count_nonzero(valid))
+        self._memory = memory
+        self._generator = generator
+        self._device = generator.device
+        self._valid_rows = torch.as_tensor(np.flatnonzero(valid), device=self._device)
+        self._rows = rows
+        self._all: Minibatch | None = None
+
+    def epoch(self, batch_size: int | None) -> Iterator[Minibatch]:
+        """Every transition once, in as many equal minibatches as `batch_size` asks for.
+
+        A rollout that is not a multiple of it makes all of them a little smaller, rather than one
+        of them tiny. Those of a recurrent network are whole environments.
+        """
+        parts = 1 if batch_size is None else math.ceil(self.num_rows / batch_size)
+        if self._memory is not None:
+            yield from self._by_environment(self._memory, parts)
+        elif parts > 1:
+            shuffled = _part(self._rows, self._valid_rows[self._permutation(self.num_rows)])
+            for first, last in pairwise(_bounds(self.num_rows, parts)):
+                yield Minibatch(_part(shuffled, slice(first, last)))
+        elif parts == 1:
+            if self._all is None:
+                is_whole = self.num_rows == len(self._rows.log_prob)
+                rows = self._rows if is_whole else _part(self._rows, self._valid_rows)
+                self._all = Minibatch(rows)
+            yield self._all
+
+    def _by_environment(self, memory: Memory, parts: int) -> Iterator[Minibatch]:
+        """Environments are shuffled, time never is."""
+        sequences, state = memory
+        environments = np.unique(sequences.environment)
+        shuffled = environments[self._permutation(len(environments)).cpu().numpy()]
+        for first, last in pairwise(_bounds(len(shuffled), min(parts, len(shuffled)))):
+            chosen = np.isin(sequences.environment, shuffled[first:last])
+            order, packing = packed(Sequences(*(column[chosen] for column in sequences)), state)
+            yield Minibatch(_part(self._rows, order), packing)
+
+    def _permutation(self, count: int) -> Tensor:
+        return torch.randperm(count, generator=self._generator, device=self._device)
+
+
+def join_experience(
+    parts: Sequence[tuple[Rollout, Rows, Memory | None]], generator: Generator
+) -> Experience:
+    """What was made of each rollout, as one."""
+    rollouts, rows, memories = zip(*parts, strict=True)
+    memory = None
+    if memories[0] is not None:
+        sequences = [(each.sequences, rollout) for each, rollout in zip(memories, rollouts)]
+        memory = Memory(joined(sequences), torch.cat([each.recurrent_state for each in memories]))
+    all_rows = optree.tree_map(lambda *leaves: torch.cat(leaves), *rows) if len(rows) > 1 else rows[0]
+    valid = np.concatenate([rollout.valid.ravel() for rollout in rollouts])
+    return Experience(all_rows, valid, memory, generator)
+
+
+def _part(rows: Any, which: slice | Tensor) -> Any:
+    """Some rows of every tensor; a slice copies nothing."""
+    if isinstance(which, slice):
+        return optree.tree_map(lambda leaf: leaf[which], rows)
+    return optree.tree_map(lambda leaf: leaf.index_select(0, which), rows)
+
+
+def _bounds(count: int, parts: int) -> list[int]:
+    """Where `parts` begin and end that divide `count` rows evenly; `[0]` for no parts."""
+    return [count * part // parts for part in range(parts)] + [count] if parts else [0]

@@ -1,0 +1,102 @@
+"""Which rows of a rollout follow each other inside an episode, for recurrent networks.
+
+A sequence is a run of valid rows of one environment and one episode. It begins with the recurrent
+state that acting had there, and nothing of it leaks into the next: no state is reset inside one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from rlplug.nn.recurrent import Packing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rlplug.data import Array, Rollout
+
+
+class Sequences(NamedTuple):
+    """P sequences among flat rows; all `[P]` int64."""
+
+    first: Array
+    """Row of the first step."""
+    stride: Array
+    """Rows from one step to the next: N of its rollout."""
+    length: Array
+    """Steps."""
+    successor: Array
+    """Row of the observation that followed the last step."""
+    environment: Array
+    """Which environment it was played in, over all rollouts."""
+
+
+def find_sequences(rollout: Rollout) -> Sequences:
+    """The sequences of one rollout, ordered by environment, then time.
+
+    Rows are `t * N + n`; after these T * N come the F final observations, then the N next ones.
+    """
+    valid, over = rollout.valid, rollout.episode_over
+    num_steps, num_envs = valid.shape
+    goes_on = np.zeros_like(valid)
+    goes_on[1:] = valid[:-1] & ~over[:-1]
+    # by environment, then time: [N, T]
+    begins = (valid & ~goes_on).T
+    environment, start = np.nonzero(begins)
+    number = begins.ravel().cumsum() - 1  # of the sequence that a row belongs to
+    length = np.bincount(number[valid.T.ravel()], minlength=len(start))
+    last = start + length - 1
+
+    final = np.full((num_steps, num_envs), -1)
+    t, n = rollout.final_steps.T
+    final[t, n] = num_steps * num_envs + np.arange(len(t))
+    after_rollout = num_steps * num_envs + len(t) + environment
+    at_end = final[last, environment]
+    return Sequences(
+        first=start * num_envs + environment,
+        stride=np.full_like(start, num_envs),
+        length=length,
+        successor=np.where(at_end >= 0, at_end, after_rollout),
+        environment=environment,
+    )
+
+
+def joined(parts: Sequence[tuple[Sequences, Rollout]]) -> Sequences:
+    """The sequences of several rollouts, whose rows T * N follow each other."""
+    rows = environments = 0
+    shifted = []
+    for sequences, rollout in parts:
+        shifted.append(
+            sequences._replace(
+                first=sequences.first + rows, environment=sequences.environment + environments
+            )
+        )
+        rows += rollout.valid.size
+        environments += len(rollout.streams)
+    return Sequences(*(np.concatenate(columns) for columns in zip(*shifted, strict=True)))
+
+
+def packed(
+    sequences: Sequences, recurrent_state: torch.Tensor, *, with_successor: bool = False
+) -> tuple[torch.Tensor, Packing]:
+    """Rows `[B]` int64 in the order in which a recurrent network takes them, and their packing.
+
+    Args:
+        sequences: All of them are packed.
+        recurrent_state: `[rows, S]` state before each row.
+        with_successor: Add the observation that followed to the end of each sequence.
+    """
+    order = np.argsort(-sequences.length, kind="stable")
+    first, stride, length, successor, _ = (column[order] for column in sequences)
+    step = np.arange(length[0] + with_successor)[:, None]  # [L, P] with the rest
+    rows = np.where(step < length, first + step * stride, successor)
+    exists = step < length + with_successor
+    device = recurrent_state.device
+    packing = Packing(
+        batch_sizes=torch.from_numpy(exists.sum(axis=1)),
+        initial_state=recurrent_state[torch.as_tensor(first, device=device)],
+    )
+    return torch.as_tensor(rows[exists], device=device), packing
