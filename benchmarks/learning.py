@@ -48,7 +48,7 @@ def train_once(algorithm: str, environment: str, steps: str, seed: str) -> None:
             steps=int(steps),
             seed=int(seed),
             run_dir=folder,
-            overrides={
+            **{
                 "tracking.console": "off",
                 "tracking.tensorboard": False,
                 "launch.threads": 1,

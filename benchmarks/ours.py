@@ -25,7 +25,7 @@ def main(name: str, threads: str) -> None:
             "cartpole",
             preset=None,
             run_dir=folder,
-            overrides={
+            **{
                 "agent.batch_size": work.batch_size,
                 "agent.optimizer.learning_rate": work.learning_rate,
                 "agent.optimizer.max_gradient_norm": 10.0,

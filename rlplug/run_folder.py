@@ -93,6 +93,7 @@ class RunFolder:
         *,
         command: Sequence[str],
         versions: Mapping[str, str],
+        files: Mapping[str, str] | None = None,
     ) -> Self:
         """Make `root/<env>/<algorithm>/<time>-<seed>` for a new run and lock it.
 
@@ -101,6 +102,7 @@ class RunFolder:
             config: Every setting of the run.
             command: As it was typed.
             versions: Of the plugins used, by distribution; the core's are added.
+            files: Texts of more files to put into it, by name.
 
         Raises:
             RunFolderError: if the folder cannot be written.
@@ -121,7 +123,7 @@ class RunFolder:
         run = cls(partial, record)
         try:
             partial.mkdir(parents=True)
-            _fill(partial, config, record)
+            _fill(partial, config, record, files or {})
             run.lock()
             run.path = _rename_to_free(partial, parent / f"{started:%Y%m%d-%H%M%S}-{config.seed}")
         except BaseException as error:
@@ -257,11 +259,12 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _fill(folder: Path, config: RunConfig, record: RunRecord) -> None:
-    with create_file(folder / _CONFIG) as file:
-        file.write(_config_text(config))
-    with create_file(folder / _RECORD) as file:
-        file.write(_record_text(record))
+def _fill(folder: Path, config: RunConfig, record: RunRecord, files: Mapping[str, str]) -> None:
+    contents = {_CONFIG: _config_text(config), _RECORD: _record_text(record)}
+    contents |= {name: text.encode() for name, text in files.items()}
+    for name, content in contents.items():
+        with create_file(folder / name) as file:
+            file.write(content)
     (folder / "metrics.jsonl").touch()
     (folder / "console.log").touch()
     (folder / "checkpoints").mkdir()

@@ -4,9 +4,11 @@ A command's file is imported when that command runs, and only then; help and com
 others by the table below and by the metadata of installed packages.
 """
 
+import contextlib
 import difflib
 import errno
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -18,10 +20,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import rlplug
-from rlplug.errors import RlplugError, UnknownNameError
+from rlplug.errors import InterruptedRunError, RlplugError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _ClickError = typer.BadParameter.__mro__[2]  # Click's own, which newer versions of Typer bundle
 
@@ -46,7 +48,7 @@ def run(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit code; every error ends as one paragraph."""
     options = {"debug": False}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logged_warnings():
             warnings.showwarning = _show_warning
             group = typer.main.get_command(_app)
             code = group.main(
@@ -80,8 +82,10 @@ def _report(error: Exception) -> int:
     else:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         message = f"{what} (this is a bug in {_culprit(error)}; --debug shows the traceback)."
+    message = " ".join([message, *getattr(error, "__notes__", ())])
     if message:
-        print(f"Error: {message}", file=sys.stderr)
+        opening = "" if isinstance(error, InterruptedRunError) else "Error: "
+        print(f"{opening}{message}", file=sys.stderr)
     return code
 
 
@@ -109,6 +113,23 @@ def _forget_output() -> None:
     """The reader has gone (`rlplug list | head -1`): let Python's own last flush go nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _logged_warnings() -> "Iterator[None]":
+    """Show what rlplug logs as lines, without the traceback that Python would add."""
+    logger, handler = logging.getLogger("rlplug"), _Lines(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        _show_warning(record.getMessage())
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -70,8 +70,8 @@ def _plan(
     plan: dict[str, Any] = {
         "algorithm": f"{config.algorithm} ({resolved.algorithm.summary})",
         "environment": f"{config.environment} ({resolved.environment.summary})",
-        "observation": str(spaces.observation),
-        "action": str(spaces.action),
+        "observation": " ".join(str(spaces.observation).split()),
+        "action": " ".join(str(spaces.action).split()),
         "environments": launch.total_envs,
         "workers": launch.workers,
         "seeds": seeds or [config.seed],

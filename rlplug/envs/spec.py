@@ -24,6 +24,12 @@ CONTINUOUS_CARTPOLE = EnvironmentSpec(
     aliases=("continuouscartpole", "cartpole-continuous"),
 )
 
+CARTPOLE_POSITIONS = EnvironmentSpec(
+    name="cartpole-positions",
+    summary="CartPole without velocities: a task for memory",
+    make="rlplug.envs.cartpole_positions:make_cartpole_positions",
+)
+
 PENDULUM = EnvironmentSpec(
     name="pendulum",
     summary="Swing a pendulum up and hold it there with little torque",

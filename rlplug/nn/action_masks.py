@@ -7,7 +7,7 @@ No network sees it as a feature.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from gymnasium import spaces
@@ -32,7 +32,7 @@ def without_mask(observation_space: Space, action_space: Space) -> Space:
     """
     if not _has_mask(observation_space):
         return observation_space
-    parts = dict(observation_space.spaces)
+    parts = dict(observation_space.items())
     _check_fit(parts.pop(MASK_KEY), action_space)
     if not parts:
         raise IncompatibleError(
@@ -57,7 +57,7 @@ class MaskSplitter:
         return visible, _completed(observation[MASK_KEY], self._actions)
 
 
-def _has_mask(space: Space) -> bool:
+def _has_mask(space: Space) -> TypeGuard[spaces.Dict]:
     return isinstance(space, spaces.Dict) and MASK_KEY in space.spaces
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from rlplug.errors import ConfigError, IncompatibleError, PluginError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     import gymnasium
 
+    from rlplug.config import TrackingConfig
     from rlplug.envs.config import EnvConfig
     from rlplug.resolve.resolution import Resolved
     from rlplug.specs import AlgorithmSpec
@@ -29,26 +31,47 @@ def check(resolved: Resolved) -> Spaces:
 
     Raises:
         IncompatibleError: naming what the algorithm needs, what it got, and what fits.
-        ConfigError: if the device is not there, or the environment refuses its arguments.
+        ConfigError: if the device or a tracker is not there, or the environment refuses its
+            arguments.
         PluginError: if the environment's package is not installed.
         EnvironmentFaultError: if it raises.
     """
     from rlplug.envs.compatibility import check_compatible
-    from rlplug.envs.make import make_env
 
     config = resolved.config
     _check_device(config.device)
-    env = make_env(resolved.environment, cast("EnvConfig", config.env))
-    try:
-        spaces = Spaces(env.observation_space, env.action_space)
-    finally:
-        env.close()
+    _check_trackers(config.tracking)
+    spaces = _spaces(resolved)
+    if cast("EnvConfig", config.env).evaluation_kwargs or resolved.environment.evaluation_kwargs:
+        _check_same(spaces, _spaces(resolved, evaluation=True), config.environment)
     try:
         check_compatible(resolved.algorithm, config.environment, *spaces)
     except IncompatibleError:
         others = tuple(_algorithms())  # loaded only where they are of use
         check_compatible(resolved.algorithm, config.environment, *spaces, alternatives=others)
     return spaces
+
+
+def _spaces(resolved: Resolved, *, evaluation: bool = False) -> Spaces:
+    """Those of an environment that is made for this and closed."""
+    from rlplug.envs.make import make_env
+
+    env_config = cast("EnvConfig", resolved.config.env)
+    env = make_env(resolved.environment, env_config, evaluation=evaluation)
+    try:
+        return Spaces(env.observation_space, env.action_space)
+    finally:
+        env.close()
+
+
+def _check_same(training: Spaces, evaluation: Spaces, environment: str) -> None:
+    if training != evaluation:
+        here, there = (" and ".join(map(str, one)) for one in (training, evaluation))
+        msg = (
+            f"env.evaluation_kwargs: {environment} has {there} in evaluation, but {here} in "
+            "training; they must be the same."
+        )
+        raise IncompatibleError(msg)
 
 
 def _algorithms() -> Iterator[AlgorithmSpec]:
@@ -70,4 +93,15 @@ def _check_device(device: str) -> None:
     index = int(device.partition(":")[2] or 0)
     if index >= torch.cuda.device_count():
         msg = f"device: {device!r} is not there; torch finds {torch.cuda.device_count()}."
+        raise ConfigError(msg)
+
+
+def _check_trackers(config: TrackingConfig) -> None:
+    for name in config.trackers:
+        discovery.resolve_tracker(name)
+    if config.tensorboard is True and importlib.util.find_spec("tensorboard") is None:
+        msg = (
+            "tracking.tensorboard: the tensorboard package is not installed. Install it (pip "
+            "install 'rlplug[tensorboard]'), or leave this at auto."
+        )
         raise ConfigError(msg)

@@ -106,7 +106,8 @@ def _sentence(name: str, shape: Shape | None, value: Any, detail: ErrorDetails) 
         problem = detail["ctx"]["error"]
         return f"{opening}{problem}."
     if detail["type"] == "missing" and shape:
-        return f"{opening}missing; expected {shape.expected}."
+        lacks = "missing" if value is None else f"{show(value)} lacks '{detail['loc'][-1]}'"
+        return f"{opening}{lacks}; expected {shape.expected}."
     if shape is None or shape.expected == "a value" or detail["type"].startswith("string_"):
         return f"{opening}{show(value)}: {detail['msg']}."
     return f"{opening}{show(value)} is not {shape.expected}."

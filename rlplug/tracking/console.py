@@ -107,6 +107,11 @@ class Console:
             self._write_log(line)
             self._print(line)
 
+    def note(self, text: str) -> None:
+        """Write lines to the log alone: they are printed elsewhere."""
+        for line in printable(text).splitlines():
+            self._write_log(line)
+
     def summary(self, text: str) -> None:
         """Print what the run came to; live progress ends here."""
         self._stop_live()
@@ -131,8 +136,8 @@ class Console:
         self.close()
 
     def _refresh(self) -> None:
-        with self._guard():
-            if self._live is not None:
+        if self._live is not None:
+            with self._guard():
                 self._live.refresh()
 
     def _stop_live(self) -> None:
@@ -182,6 +187,7 @@ def summary(
     env_steps: int,
     seconds: float,
     evaluation: Evaluation | None,
+    stopped_by: str | None = None,
     problems: Sequence[str] = (),
 ) -> str:
     """What a finished run came to, and what to try next.
@@ -191,11 +197,14 @@ def summary(
         env_steps: Environment steps of the run.
         seconds: Of training, evaluations not counted.
         evaluation: The final one.
+        stopped_by: Why it ended before its last step, if it did.
         problems: Sentences on what was not tracked.
     """
     path = _as_typed(run_folder)
     speed = f" ({env_steps / seconds:,.0f} steps/s)" if seconds > 0 else ""
     lines = [f"finished     {env_steps:,} environment steps in {duration(seconds)}{speed}"]
+    if stopped_by:
+        lines.append(f"stopped by   {stopped_by}")
     if evaluation is not None:
         lines.append(
             f"evaluation   {score(evaluation.mean_return)} ± {score(evaluation.std_return)} over "

@@ -122,8 +122,8 @@ class Progress:
         return f"{self.env_steps:,}/{self.total_env_steps:,}"
 
     def percent(self) -> str:
-        """`24%`: the share that is done, rounded down."""
-        return f"{100 * self.env_steps // self.total_env_steps}%"
+        """`24%`: the share that is done, rounded down; whole vector steps may go beyond the end."""
+        return f"{min(100, 100 * self.env_steps // self.total_env_steps)}%"
 
     def line(self) -> str:
         """Everything in one line; what is not known yet is left out."""

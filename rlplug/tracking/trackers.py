@@ -45,15 +45,23 @@ class Trackers:
         self._trackers = dict(trackers)
         self._failing: set[str] = set()
 
+    def add(self, name: str, tracker: Tracker) -> None:
+        """Take one more."""
+        self._trackers[name] = tracker
+
     def write(self, env_steps: int, metrics: Mapping[str, float]) -> None:
         """One report."""
         self.console.write(env_steps, metrics)
         self._each(lambda tracker: tracker.write(env_steps, metrics))
 
+    def advance(self, env_steps: int) -> None:
+        """How far the run is, between two reports."""
+        self.console.advance(env_steps)
+
     def episode(self, episode: EpisodeStats) -> None:
         """One finished training episode."""
         self.console.episode(episode)
-        self._each(lambda tracker: tracker.episode(episode))
+        self._each(lambda tracker: tracker.episode(episode), writes=False)
 
     def evaluation(self, env_steps: int, report: Evaluation) -> None:
         """An evaluation of the weights after `env_steps`, a row of its own."""
@@ -77,14 +85,16 @@ class Trackers:
             self.problems.append(f"{name} is not complete: the last rows could not be written.")
         self._trackers.clear()
 
-    def _each(self, call: Callable[[Tracker], None]) -> None:
+    def _each(self, call: Callable[[Tracker], None], *, writes: bool = True) -> None:
+        """Call each; only one that `writes` shows that a failing tracker works again."""
         for name, tracker in list(self._trackers.items()):
             try:
                 call(tracker)
             except Exception as error:  # noqa: BLE001 - a plugin may raise anything
                 self._failed(name, tracker, error)
             else:
-                self._failing.discard(name)
+                if writes:
+                    self._failing.discard(name)
 
     def _failed(self, name: str, tracker: Tracker, error: Exception) -> None:
         why = f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ collector.collect ─► replay.add ─► replay.minibatches ─► agent.updat
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rlplug.train.config import OffPolicyConfig
     from rlplug.train.context import RunContext
     from rlplug.train.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
 
 
 class OffPolicyTrainer:
@@ -39,6 +42,12 @@ class OffPolicyTrainer:
     def run(self) -> None:
         """Train to the last environment step, or until the supervisor says stop."""
         collector, total = self.parts.collector, self.config.steps
+        if self.learning_starts_at >= total:
+            _log.warning(
+                "Nothing will be learned: updates begin after step %s, and the run ends at %s. "
+                "Lower train.warmup_env_steps, or train for longer.",
+                *(f"{self.learning_starts_at:,}", f"{total:,}"),
+            )
         while collector.env_steps < total and self.supervisor.stop_reason is None:
             wanted = min(self.config.collect_env_steps, total - collector.env_steps)
             for rollout in collector.collect(wanted):

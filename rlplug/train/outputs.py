@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rlplug.registry.hookspecs import CheckpointSaved, EvaluationEnded, IterationEnded
+from rlplug.registry.hookspecs import (
+    CheckpointSaved,
+    EvaluationEnded,
+    IterationEnded,
+    RunFinished,
+    RunStarted,
+)
+from rlplug.tracking import summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from rlplug.checkpoint import CheckpointInfo, CheckpointStore
+    from rlplug.config import RunConfig
     from rlplug.data import EpisodeStats
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import State
-    from rlplug.registry.hookspecs import Hooks
+    from rlplug.registry.hookspecs import Hooks, Outcome
+    from rlplug.run_folder import RunFolder
     from rlplug.tracking import Trackers
 
 
@@ -23,21 +32,34 @@ class Outputs:
 
     def __init__(
         self,
-        run_dir: Path,
+        folder: RunFolder,
         *,
         trackers: Trackers,
         checkpoints: CheckpointStore,
         hooks: Hooks,
         about: CheckpointInfo,
     ) -> None:
-        self.run_dir = run_dir
+        self.run_dir = folder.path
+        self.env_steps = about.env_steps
+        """Environment steps that the last event told of."""
+        self.evaluation: EvaluationReport | None = None
+        """The newest."""
+        self._folder = folder
         self._trackers = trackers
         self._checkpoints = checkpoints
         self._hooks = hooks
         self._about = about
 
+    def started(self, config: RunConfig) -> None:
+        """Everything is built; the first step comes next."""
+        if self.env_steps:
+            self._trackers.message(f"resumed at {self.env_steps:,} environment steps")
+        self._hooks.run_started(RunStarted(self.run_dir, config, self.env_steps))
+
     def iteration_ended(self, env_steps: int, updates: int) -> str | None:
         """A hook's reason to stop, if one has one."""
+        self.env_steps = env_steps
+        self._trackers.advance(env_steps)
         return self._hooks.iteration_ended(IterationEnded(env_steps, updates))
 
     def episode(self, episode: EpisodeStats) -> None:
@@ -50,6 +72,7 @@ class Outputs:
 
     def evaluated(self, env_steps: int, updates: int, report: EvaluationReport) -> None:
         """The policy was evaluated."""
+        self.evaluation = report
         self._trackers.evaluation(env_steps, report)
         self._hooks.evaluation_ended(EvaluationEnded(env_steps, updates, tuple(report.returns)))
 
@@ -61,5 +84,27 @@ class Outputs:
             update={"env_steps": env_steps, "updates": updates, "mean_return": mean_return}
         )
         path = self._checkpoints.save(state, info)
+        newest = {"evaluation": self.evaluation.to_dict()} if self.evaluation else {}
+        self._folder.update(env_steps=env_steps, **newest)
         self._hooks.checkpoint_saved(CheckpointSaved(env_steps, path))
         return path
+
+    def completed(self, training_seconds: float, stopped_by: str | None) -> None:
+        """The last checkpoint is written: complete the files and say what came of it."""
+        self._trackers.close()
+        self._trackers.console.summary(
+            summary(
+                self.run_dir,
+                env_steps=self.env_steps,
+                seconds=training_seconds,
+                evaluation=self.evaluation,
+                stopped_by=stopped_by,
+                problems=self._trackers.problems,
+            )
+        )
+
+    def ended(self, outcome: Outcome, reason: str) -> None:
+        """The run is over, whatever ended it."""
+        if outcome in {"interrupted", "failed"}:
+            self._trackers.console.note(reason)
+        self._hooks.run_finished(RunFinished(self.env_steps, outcome, reason))

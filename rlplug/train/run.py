@@ -11,14 +11,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rlplug.checkpoint import CheckpointInfo, CheckpointStore, load_checkpoint
+from rlplug.checkpoint import CheckpointInfo, CheckpointStore, LoadedCheckpoint, load_checkpoint
 from rlplug.envs.space_json import SPACES_FILE, spaces_to_json
-from rlplug.errors import CheckpointError, ConfigError, InterruptedRunError, RlplugError
+from rlplug.errors import (
+    CheckpointError,
+    ConfigError,
+    InterruptedRunError,
+    PluginError,
+    RlplugError,
+)
 from rlplug.registry import discovery
-from rlplug.registry.hookspecs import Outcome, RunFinished, RunStarted, load_hooks
+from rlplug.registry.hookspecs import load_hooks
 from rlplug.resolve import check, load_run
 from rlplug.run_folder import RunFolder
-from rlplug.tracking import summary
 from rlplug.train.build import build, compute_threads, total_env_steps
 from rlplug.train.outputs import Outputs
 from rlplug.train.reporting import open_trackers
@@ -28,10 +33,8 @@ from rlplug.train.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rlplug.checkpoint import LoadedCheckpoint
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import Trainer
-    from rlplug.registry.hookspecs import Hooks
     from rlplug.resolve import Resolved
     from rlplug.train.context import RunContext
 
@@ -47,21 +50,34 @@ class RunResult(NamedTuple):
     """A hook's reason, where the run ended before its last step."""
 
 
+class _Origin(NamedTuple):
+    """Where a resumed run goes on from."""
+
+    path: Path
+    checkpoint: LoadedCheckpoint
+
+
 def train(
     resolved: Resolved, *, run_root: Path = Path("runs"), command: Sequence[str] = ()
 ) -> RunResult:
     """Train from the start, in a new folder under `run_root`.
 
     Raises:
-        IncompatibleError: the algorithm cannot work in the environment; nothing is written.
+        ConfigError: the pair, the device or a tracker cannot work; nothing is written.
         RlplugError: what else ended the run; its folder says so, and keeps its checkpoints.
     """
     spaces = check(resolved)
-    versions = _plugin_versions(resolved)
-    with RunFolder.create(run_root, resolved.config, command=command, versions=versions) as folder:
-        text = json.dumps(spaces_to_json(*spaces))
-        (folder.path / SPACES_FILE).write_text(text + "\n", encoding="utf-8")
-        return _run(resolved, folder, None)
+    with (
+        StopSignals() as signals,
+        RunFolder.create(
+            run_root,
+            resolved.config,
+            command=command,
+            versions=_plugin_versions(resolved),
+            files={SPACES_FILE: json.dumps(spaces_to_json(*spaces)) + "\n"},
+        ) as folder,
+    ):
+        return _run(resolved, folder, signals, None)
 
 
 def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunResult:
@@ -76,8 +92,9 @@ def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunRe
         CheckpointError: no checkpoint can be read.
         RunFolderError: another process has the run.
     """
-    with RunFolder.open(run_dir).lock() as folder:
+    with StopSignals() as signals, RunFolder.open(run_dir).lock() as folder:
         resolved = load_run(folder.path, overrides)
+        check(resolved)
         store = CheckpointStore(folder.path, resolved.config.checkpoint)
         newest = store.newest()
         if newest is None:
@@ -94,66 +111,71 @@ def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunRe
         store.discard_after(checkpoint.info.env_steps)
         folder.rewrite_config(resolved.config)
         folder.update(state="running", outcome=None)
-        return _run(resolved, folder, checkpoint)
+        return _run(resolved, folder, signals, _Origin(newest, checkpoint))
 
 
-def _run(resolved: Resolved, folder: RunFolder, checkpoint: LoadedCheckpoint | None) -> RunResult:
-    """Build, train and close, with the folder's record kept true whatever ends it."""
-    config, hooks = resolved.config, load_hooks()
+def _run(
+    resolved: Resolved, folder: RunFolder, signals: StopSignals, origin: _Origin | None
+) -> RunResult:
+    """Train, with the folder's record kept true and the outputs told, whatever ends it."""
+    config = resolved.config
+    resume_at = origin.checkpoint.info.env_steps if origin else None
     total = total_env_steps(config)
-    resume_at = checkpoint.info.env_steps if checkpoint else None
-    with contextlib.ExitStack() as stack:
-        trackers = stack.enter_context(
-            open_trackers(config, folder.path, total_env_steps=total, resume_at=resume_at)
-        )
-        signals = stack.enter_context(StopSignals())
-        stack.enter_context(_recorded(folder, hooks))
-        run = stack.enter_context(contextlib.closing(build(resolved, folder.path)))
-        stack.enter_context(compute_threads(config, run.agent))
+    with (
+        _recorded(folder),
+        open_trackers(config, folder.path, total_env_steps=total, resume_at=resume_at) as trackers,
+    ):
         outputs = Outputs(
-            folder.path,
+            folder,
             trackers=trackers,
             checkpoints=CheckpointStore(folder.path, config.checkpoint, warn=trackers.message),
-            hooks=hooks,
+            hooks=load_hooks(),
             about=CheckpointInfo(
-                env_steps=0,
+                env_steps=resume_at or 0,
                 algorithm=config.algorithm,
                 environment=config.environment,
                 versions=_plugin_versions(resolved),
             ),
         )
-        supervisor = Supervisor(run, outputs, signals, total_env_steps=total)
+        with _told(outputs):
+            result = _train(resolved, outputs, signals, origin)
+            folder.update(state="finished", outcome=result.stopped_by)
+        outputs.ended("stopped" if result.stopped_by else "finished", result.stopped_by or "")
+    if signals.received is not None:
+        msg = f"{signals.name} came when the run had ended; {folder.path} is complete."
+        raise InterruptedRunError(msg, exit_code=signals.exit_code)
+    return result
+
+
+def _train(
+    resolved: Resolved, outputs: Outputs, signals: StopSignals, origin: _Origin | None
+) -> RunResult:
+    """Build the parts, run the loop, and release them."""
+    config = resolved.config
+    with contextlib.ExitStack() as stack:
+        run = stack.enter_context(contextlib.closing(build(resolved, outputs.run_dir)))
+        stack.enter_context(compute_threads(config, run.agent))
+        supervisor = Supervisor(run, outputs, signals, total_env_steps=total_env_steps(config))
         trainer = discovery.import_string(resolved.trainer.trainer)(run, supervisor)
-        if checkpoint is not None:
-            _restore(run, supervisor, trainer, checkpoint)
-        hooks.run_started(RunStarted(folder.path, config, resume_at or 0))
-        report = _drive(trainer, supervisor, folder, is_new=checkpoint is None)
-        result = RunResult(folder.path, run.collector.env_steps, report, supervisor.stop_reason)
-        trackers.close()
-        trackers.console.summary(
-            summary(
-                folder.path,
-                env_steps=result.env_steps,
-                seconds=supervisor.training_seconds,
-                evaluation=report,
-                problems=trackers.problems,
-            )
-        )
-    folder.update(
-        state="finished",
-        outcome=result.stopped_by,
-        env_steps=result.env_steps,
-        evaluation=report.to_dict(),
-    )
-    outcome: Outcome = "stopped" if result.stopped_by else "finished"
-    hooks.run_finished(RunFinished(result.env_steps, outcome, result.stopped_by or ""))
+        if origin is not None:
+            _restore(run, supervisor, trainer, origin)
+        outputs.started(config)
+        report = _drive(trainer, supervisor, outputs.run_dir, is_new=origin is None)
+        result = RunResult(outputs.run_dir, run.collector.env_steps, report, supervisor.stop_reason)
+    outputs.completed(supervisor.training_seconds, result.stopped_by)
     return result
 
 
 def _drive(
-    trainer: Trainer, supervisor: Supervisor, folder: RunFolder, *, is_new: bool
+    trainer: Trainer, supervisor: Supervisor, run_dir: Path, *, is_new: bool
 ) -> EvaluationReport:
     """Run the loop; an error that ends it says where to go on from."""
+
+    def hint() -> str:
+        last = supervisor.last_checkpoint
+        resume = f"(resume: rlplug train --resume {run_dir})"
+        return f"Last checkpoint: {last} {resume}" if last else "There is no checkpoint yet."
+
     try:
         if is_new:
             supervisor.start(trainer)
@@ -161,22 +183,27 @@ def _drive(
         return supervisor.finish(trainer)
     except InterruptedRunError:
         raise
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(f"Stopped at once. {hint()}") from error
+    except SystemExit as error:
+        msg = f"The environment or the agent called sys.exit({error.code!r}); expected an error"
+        raise PluginError(f"{msg} that says what is wrong. {hint()}") from error
     except RlplugError as error:
-        last = supervisor.last_checkpoint
-        if last is None or str(last) in str(error):
-            raise
-        msg = f"{error} Last checkpoint: {last} (resume: rlplug train --resume {folder.path})"
-        raise type(error)(msg) from error
+        if str(supervisor.last_checkpoint) not in str(error):
+            error.args = (f"{error} {hint()}",)
+        raise
+    except Exception as error:
+        error.add_note(hint())
+        raise
 
 
-def _restore(
-    run: RunContext, supervisor: Supervisor, trainer: Trainer, checkpoint: LoadedCheckpoint
-) -> None:
+def _restore(run: RunContext, supervisor: Supervisor, trainer: Trainer, origin: _Origin) -> None:
     """Put every part back to where the checkpoint left it."""
-    state = checkpoint.state
+    state = origin.checkpoint.state
     run.agent.load_state_dict(state["agent"])
     run.collector.load_state_dict(state["collector"])
     supervisor.load_state_dict(state["supervisor"])
+    supervisor.last_checkpoint = origin.path
     trainer.load_state_dict(state["trainer"])
     if run.replay is not None and "replay" in state:
         run.replay.load_state_dict(state["replay"])
@@ -186,18 +213,34 @@ def _restore(
 
 
 @contextlib.contextmanager
-def _recorded(folder: RunFolder, hooks: Hooks) -> Iterator[None]:
-    """Where an error ends the run, say so in run.json and to the hooks, and let it go on."""
+def _recorded(folder: RunFolder) -> Iterator[None]:
+    """Where an error ends the run, say so in run.json, and let it go on."""
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, InterruptedRunError | KeyboardInterrupt)
-        reason = str(error) or type(error).__name__
-        with contextlib.suppress(RlplugError):  # the error that ended the run is the one to tell
-            folder.update(state="interrupted" if interrupted else "crashed", outcome=reason)
-        outcome: Outcome = "interrupted" if interrupted else "failed"
-        hooks.run_finished(RunFinished(folder.record.env_steps, outcome, reason))
+        if folder.record.state == "running":
+            with contextlib.suppress(RlplugError):  # what ended the run is the error to tell
+                state = "interrupted" if _is_interrupt(error) else "crashed"
+                folder.update(state=state, outcome=_reason(error))
         raise
+
+
+@contextlib.contextmanager
+def _told(outputs: Outputs) -> Iterator[None]:
+    """Where an error ends the run, tell the log and the hooks, and let it go on."""
+    try:
+        yield
+    except BaseException as error:
+        outputs.ended("interrupted" if _is_interrupt(error) else "failed", _reason(error))
+        raise
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    return isinstance(error, InterruptedRunError | KeyboardInterrupt)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _plugin_versions(resolved: Resolved) -> dict[str, str]:

@@ -25,6 +25,11 @@ class StopSignals:
         """130 after Ctrl-C, 143 after SIGTERM: 128 and the signal's number, as shells report it."""
         return 128 + (self.received or signal.SIGINT)
 
+    @property
+    def name(self) -> str:
+        """What stops the run, as a user calls it."""
+        return "SIGTERM" if self.received == signal.SIGTERM else "Ctrl-C"
+
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):

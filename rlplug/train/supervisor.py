@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from rlplug.data import EpisodeStats
-from rlplug.errors import DivergedError, InterruptedRunError
+from rlplug.errors import DivergedError, InterruptedRunError, RlplugError
+from rlplug.train.finite import not_a_number, not_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,6 +97,7 @@ class Supervisor:
 
         Raises:
             DivergedError: a loss or a weight is not finite.
+            EnvironmentFaultError: in an evaluation; the run is saved.
             InterruptedRunError: a signal arrived; the run is saved.
         """
         self.training_seconds += time.perf_counter() - self._left_at
@@ -124,7 +126,7 @@ class Supervisor:
 
     def finish(self, trainer: Trainer) -> EvaluationReport:
         """Evaluate the policy at the end, and save it."""
-        self._require_finite_weights()
+        self._require_finite()
         report = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
         self.save(trainer, report.mean_return)
         return report
@@ -133,10 +135,10 @@ class Supervisor:
         """Write a checkpoint of everything that a resumed run needs.
 
         Raises:
-            DivergedError: a weight is not finite; nothing is written.
+            DivergedError: something in it is not finite; nothing is written.
             CheckpointError: it cannot be written; earlier ones are intact.
         """
-        self._require_finite_weights()
+        self._require_finite()
         if mean_return is not None:
             self._best_return = max(self._best_return, mean_return)
         run = self._run
@@ -155,7 +157,7 @@ class Supervisor:
 
     def _report(self, trainer: Trainer) -> None:
         """Read the pending metrics from the device and write one row."""
-        row = {name: float(torch.stack(v).mean()) for name, v in self._pending.items()}
+        row = {name: float(values.mean()) for name, values in _stacked(self._pending).items()}
         self._pending.clear()
         row |= self._run.agent.metrics() if trainer.num_updates else {}
         row |= self._run.policy.metrics() | self._run.collector.metrics()
@@ -175,22 +177,35 @@ class Supervisor:
         self._outputs.report(self._env_steps, row)
 
     def _evaluate(self, trainer: Trainer, episodes: int) -> EvaluationReport:
-        report = self._run.evaluate(episodes, self._env_steps)
+        try:
+            report = self._run.evaluate(episodes, self._env_steps)
+        except RlplugError:
+            self.save(trainer)  # the training up to here is sound
+            raise
         self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
         return report
 
     def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
         self.save(trainer, mean_return)
         msg = (
-            f"Stopped by a signal after {self._env_steps:,} environment steps; saved as "
-            f"{self.last_checkpoint} (resume: rlplug train --resume {self._outputs.run_dir})"
+            f"Stopped by {self._signals.name} after {self._env_steps:,} environment steps; saved "
+            f"as {self.last_checkpoint} (resume: rlplug train --resume {self._outputs.run_dir})"
         )
         raise InterruptedRunError(msg, exit_code=self._signals.exit_code)
 
-    def _require_finite_weights(self) -> None:
-        for name, tensor in self._run.agent.policy_weights().items():
-            if not bool(torch.isfinite(tensor).all()):
-                self._diverged(f"weight '{name}'")
+    def _require_finite(self) -> None:
+        """Look at all that a checkpoint would keep of learning.
+
+        Raises:
+            DivergedError: naming what is not finite.
+        """
+        agent = self._run.agent
+        if weight := not_finite(agent.policy_weights()):
+            self._diverged(f"weight '{weight}'")
+        if part := not_a_number(agent.state_dict()):
+            self._diverged(f"'{part}' of the agent")
+        if metric := not_finite(_stacked(self._pending)):
+            self._diverged(f"metric '{metric}'")
 
     def _diverged(self, what: str) -> None:
         msg = (
@@ -203,7 +218,7 @@ class Supervisor:
     def state_dict(self) -> State:
         """Pending metrics, recent episodes, the best evaluation and the training time."""
         return {
-            "pending": {name: torch.stack(values) for name, values in self._pending.items()},
+            "pending": _stacked(self._pending),
             "recent": [list(episode) for episode in self._recent],
             "env_steps": self._env_steps,
             "best_return": self._best_return,
@@ -221,3 +236,11 @@ class Supervisor:
         env_steps, seconds = state["last_report"]
         self._last_report = (env_steps, seconds)
         self._left_at = time.perf_counter()
+
+
+def _stacked(pending: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+    """`[U]` of each metric's U values, on the device of the newest: a resume loads to the CPU."""
+    return {
+        name: torch.stack([value.to(values[-1].device) for value in values])
+        for name, values in pending.items()
+    }

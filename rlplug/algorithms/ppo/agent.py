@@ -34,14 +34,15 @@ Measured:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import math
+from typing import TYPE_CHECKING, Any, cast
 
 import optree
 import torch
 
 from rlplug.algorithms.ppo.advantages import Outcome, build_estimator
 from rlplug.algorithms.ppo.bonus import build_bonus
-from rlplug.algorithms.ppo.experience import Minibatch, Rows, join_experience, observe
+from rlplug.algorithms.ppo.experience import Experience, Minibatch, Rows, join, observe
 from rlplug.algorithms.ppo.network import build_network
 from rlplug.algorithms.ppo.objectives import build_objective
 from rlplug.algorithms.ppo.policy import PpoPolicy
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.algorithms.ppo.config import PpoConfig
-    from rlplug.algorithms.ppo.experience import Experience, Memory
-    from rlplug.data import Array, Rollout, Tree, Weights
+    from rlplug.algorithms.ppo.experience import Memory
+    from rlplug.data import Array, Rollout, Weights
     from rlplug.protocols import AgentContext, PolicyContext, State
 
 
@@ -80,11 +81,15 @@ class PpoAgent:
         )
         self.objective = build_objective(config.objective)
         self.estimate = build_estimator(config.advantage)
-        self.reward_scaler = RewardScaler(config.gamma, device=context.device)
+        self.reward_scaler = (
+            RewardScaler(config.gamma, device=context.device) if config.normalize_rewards else None
+        )
         self.bonus = None if config.bonus is None else build_bonus(config.bonus, context)
         self.generator = context.seeds.torch("minibatches", context.device)
         self._epoch_kl: list[Tensor] = []
-        self._explained_variance: Tensor | None = None
+        self._fit: tuple[Tensor, Tensor] | None = None  # values and targets of the last rollouts
+        self.clip_ratio = 0.0
+        self.entropy_coefficient = 0.0
         self.set_progress(0)
 
     def minibatches(self, rollouts: Sequence[Rollout]) -> Iterator[Minibatch]:
@@ -142,5 +147,109 @@ class PpoAgent:
         )
 
     def _experience(self, rollouts: Sequence[Rollout]) -> Experience:
-        parts = [(rollout, *self._rows(rollout)) for rollout in rollouts]
-        return join_experience(parts, self.generator)
+        rows, valid, memory = join([self._learned_from(rollout) for rollout in rollouts])
+        if self.config.normalize_advantages == "rollout":
+            rows = rows._replace(advantage=standardized(rows.advantage, valid))
+        if rows.value is not None and rows.target is not None:
+            self._fit = (rows.value[valid], rows.target[valid])
+        return Experience(rows, valid, memory, self.generator)
+
+    def _learned_from(self, rollout: Rollout) -> tuple[Rows, Tensor, Memory | None]:
+        """Values, advantages and targets of one rollout, as rows; its valid ones; its memory."""
+        observed = observe(rollout, self.network, self.context.device)
+        outcome = self._outcome(rollout)
+        advantage, target = self.estimate(outcome, observed.value, observed.next_value)
+        action = optree.tree_map(self._tensor, rollout.action)
+        by_step: Any = (
+            self.network.actions.from_environment(action),
+            self._tensor(rollout.extras["log_prob"]),
+            advantage,
+            target,
+            observed.value,
+        )
+        flat = optree.tree_map(lambda leaf: leaf.flatten(0, 1), by_step)
+        return Rows(observed.seen, *flat), outcome.valid.flatten(), observed.memory
+
+    def _outcome(self, rollout: Rollout) -> Outcome:
+        reward = self._tensor(rollout.reward)
+        if self.reward_scaler is not None:
+            reward = self.reward_scaler(reward)
+        transform = self.config.reward
+        reward = reward * transform.scale
+        if transform.clip is not None:
+            reward = reward.clamp(-transform.clip, transform.clip)
+        if self.bonus is not None and self.config.bonus is not None:
+            reward = reward + self.config.bonus.weight * self.bonus(rollout)
+        return Outcome(
+            reward,
+            discount=self.config.gamma * (~self._tensor(rollout.terminated)).float(),
+            episode_over=self._tensor(rollout.episode_over),
+            valid=self._tensor(rollout.valid),
+        )
+
+    def _learn_statistics(self, rollout: Rollout) -> None:
+        """After the updates, so that they saw what acting saw."""
+        valid = self._tensor(rollout.valid)
+        if self.network.normalizer is not None:
+            observation = optree.tree_map(self._tensor, rollout.observation)
+            self.network.normalizer.update(self.network.split_mask(observation)[0], valid)
+        if self.reward_scaler is not None:
+            self.reward_scaler.update(
+                self._tensor(rollout.reward),
+                self._tensor(rollout.episode_over),
+                self._tensor(rollout.streams),
+                valid,
+            )
+        if self.bonus is not None:
+            self.bonus.update(rollout)
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.as_tensor(array, device=self.context.device)
+
+    def policy(self, context: PolicyContext) -> PpoPolicy:
+        """Acts on the learner's network itself: no copy, always the newest weights."""
+        return PpoPolicy(self.config, context, self.network)
+
+    def policy_weights(self) -> Weights:
+        """Network and observation statistics, detached."""
+        return {name: tensor.detach() for name, tensor in self.network.state_dict().items()}
+
+    def set_progress(self, env_steps: int) -> None:
+        """Move the learning rate, the clip ratio and the entropy coefficient."""
+        self.optimizer.set_progress(env_steps)
+        total, objective = self.context.total_env_steps, self.config.objective
+        if objective.kind == "clipped":
+            self.clip_ratio = schedule_value(objective.clip_ratio, env_steps, total)
+        self.entropy_coefficient = schedule_value(self.config.entropy_coefficient, env_steps, total)
+
+    def metrics(self) -> dict[str, float]:
+        """What a report shows beside the means over updates."""
+        row = {
+            "learning_rate": self.optimizer.learning_rate,
+            "gradient_norm": self.optimizer.gradient_norm(),
+        }
+        if self._fit is not None:
+            explained = float(explained_variance(*self._fit))
+            # not a number where every return is the same
+            row |= {"explained_variance": explained} if math.isfinite(explained) else {}
+        return row
+
+    def state_dict(self) -> State:
+        """Network, optimizer, running statistics, bonus and generator."""
+        return {
+            "network": dict(self.network.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "reward_scaler": self.reward_scaler and self.reward_scaler.state_dict(),
+            "bonus": self.bonus and self.bonus.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Continue from `state_dict()`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.reward_scaler is not None:
+            self.reward_scaler.load_state_dict(state["reward_scaler"])
+        if self.bonus is not None:
+            self.bonus.load_state_dict(state["bonus"])
+        self.generator.set_state(state["generator"])

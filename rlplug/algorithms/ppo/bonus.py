@@ -1,11 +1,11 @@
 """Intrinsic rewards: the bonus slot of the on-policy family.
 
-    class Novelty:
-        def __init__(self, context: AgentContext, *, scale: float = 1.0) -> None: ...
-        def __call__(self, rollout: Rollout) -> Tensor: ...      # [T, N]
-        def update(self, rollout: Rollout) -> None: ...
+class Novelty:
+    def __init__(self, context: AgentContext, *, scale: float = 1.0) -> None: ...
+    def __call__(self, rollout: Rollout) -> Tensor: ...      # [T, N]
+    def update(self, rollout: Rollout) -> None: ...
 
-    --agent.bonus.entry my_package.novelty:Novelty --agent.bonus.weight 0.1
+--agent.bonus.entry my_package.novelty:Novelty --agent.bonus.weight 0.1
 """
 
 from __future__ import annotations

@@ -72,13 +72,11 @@ class Gru(Config):
     """Units."""
 
 
-RecurrentConfig = Annotated[
-    Annotated[NotRecurrent | Lstm | Gru, Field(discriminator="kind")], Slot
-]
+RecurrentConfig = Annotated[Annotated[NotRecurrent | Lstm | Gru, Field(discriminator="kind")], Slot]
 
 
 class NetworkConfig(Config):
-    """Encoder, recurrent layer, then layers and a head for the policy, and layers and a head for the value.
+    """Encoder, recurrent layer, then layers and a head each for the policy and the value.
 
     Weights start orthogonal, those of the policy's head a hundredth of the usual size.
     """
@@ -102,8 +100,8 @@ class NetworkConfig(Config):
     def _recurrent_state_is_shared(self) -> NetworkConfig:
         if self.recurrent.kind != "none" and not self.share_encoder:
             msg = (
-                f"recurrent {self.recurrent.kind!r} serves policy and value at once and cannot have two "
-                "encoders below it; set share_encoder to true, or recurrent to none"
+                f"recurrent {self.recurrent.kind!r} serves policy and value at once and cannot "
+                "have two encoders below it; set share_encoder to true, or recurrent to none"
             )
             raise ValueError(msg)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,7 +95,7 @@ def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
     value = next_value = None
     if network.has_value:
         values = _values(network, seen, num_rows + num_finals + num_envs, memory)
-        own, final, following = values.split([num_rows, num_finals, num_envs])
+        own, final, following = torch.split(values, [num_rows, num_finals, num_envs])
         value = own.view(num_steps, num_envs)
         final_steps = torch.as_tensor(rollout.final_steps, device=device)
         next_value = next_values(value, following, final_steps, final)
@@ -128,15 +129,13 @@ class Experience:
     """
 
     def __init__(
-        self, rows: Rows, valid: Array, memory: Memory | None, generator: Generator
+        self, rows: Rows, valid: Tensor, memory: Memory | None, generator: Generator
     ) -> None:
-        self.num_rows = int(np.count_nonzero(valid))
+        self._rows = rows
+        self._valid_rows = valid.nonzero().squeeze(1)
+        self.num_rows = len(self._valid_rows)
         self._memory = memory
         self._generator = generator
-        self._device = generator.device
-        self._valid_rows = torch.as_tensor(np.flatnonzero(valid), device=self._device)
-        self._rows = rows
-        self._all: Minibatch | None = None
 
     def epoch(self, batch_size: int | None) -> Iterator[Minibatch]:
         """Every transition once, in as many equal minibatches as `batch_size` asks for.
@@ -152,11 +151,13 @@ class Experience:
             for first, last in pairwise(_bounds(self.num_rows, parts)):
                 yield Minibatch(_part(shuffled, slice(first, last)))
         elif parts == 1:
-            if self._all is None:
-                is_whole = self.num_rows == len(self._rows.log_prob)
-                rows = self._rows if is_whole else _part(self._rows, self._valid_rows)
-                self._all = Minibatch(rows)
-            yield self._all
+            yield self._everything
+
+    @cached_property
+    def _everything(self) -> Minibatch:
+        if self.num_rows == len(self._rows.log_prob):
+            return Minibatch(self._rows)
+        return Minibatch(_part(self._rows, self._valid_rows))
 
     def _by_environment(self, memory: Memory, parts: int) -> Iterator[Minibatch]:
         """Environments are shuffled, time never is."""
@@ -169,21 +170,22 @@ class Experience:
             yield Minibatch(_part(self._rows, order), packing)
 
     def _permutation(self, count: int) -> Tensor:
-        return torch.randperm(count, generator=self._generator, device=self._device)
+        return torch.randperm(count, generator=self._generator, device=self._generator.device)
 
 
-def join_experience(
-    parts: Sequence[tuple[Rollout, Rows, Memory | None]], generator: Generator
-) -> Experience:
-    """What was made of each rollout, as one."""
-    rollouts, rows, memories = zip(*parts, strict=True)
+def join(
+    parts: Sequence[tuple[Rows, Tensor, Memory | None]],
+) -> tuple[Rows, Tensor, Memory | None]:
+    """Rows, which of them are valid, and memory: of each rollout, then of all."""
+    if len(parts) == 1:
+        return parts[0]
+    rows, valid, memories = zip(*parts, strict=True)
+    every_row: Any = optree.tree_map(lambda *leaves: torch.cat(leaves), *rows)
     memory = None
-    if memories[0] is not None:
-        sequences = [(each.sequences, rollout) for each, rollout in zip(memories, rollouts)]
-        memory = Memory(joined(sequences), torch.cat([each.recurrent_state for each in memories]))
-    all_rows = optree.tree_map(lambda *leaves: torch.cat(leaves), *rows) if len(rows) > 1 else rows[0]
-    valid = np.concatenate([rollout.valid.ravel() for rollout in rollouts])
-    return Experience(all_rows, valid, memory, generator)
+    if None not in memories:
+        sequences = joined([each.sequences for each in memories], [len(each) for each in valid])
+        memory = Memory(sequences, torch.cat([each.recurrent_state for each in memories]))
+    return every_row, torch.cat(valid), memory
 
 
 def _part(rows: Any, which: slice | Tensor) -> Any:

@@ -64,18 +64,15 @@ def find_sequences(rollout: Rollout) -> Sequences:
     )
 
 
-def joined(parts: Sequence[tuple[Sequences, Rollout]]) -> Sequences:
-    """The sequences of several rollouts, whose rows T * N follow each other."""
+def joined(parts: Sequence[Sequences], num_rows: Sequence[int]) -> Sequences:
+    """The sequences of several rollouts, of so many rows, whose rows follow each other."""
     rows = environments = 0
     shifted = []
-    for sequences, rollout in parts:
-        shifted.append(
-            sequences._replace(
-                first=sequences.first + rows, environment=sequences.environment + environments
-            )
-        )
-        rows += rollout.valid.size
-        environments += len(rollout.streams)
+    for sequences, count in zip(parts, num_rows, strict=True):
+        environment = sequences.environment + environments
+        shifted.append(sequences._replace(first=sequences.first + rows, environment=environment))
+        rows += count
+        environments = environment.max(initial=environments - 1) + 1
     return Sequences(*(np.concatenate(columns) for columns in zip(*shifted, strict=True)))
 
 

@@ -24,8 +24,6 @@ Differs from the paper:
       the replay; the papers sample uniformly.
     - With n-step returns the entropies of the steps between are left out: the replay stores none.
     - Entropy is that of the action scaled to (−1, 1), whatever the bounds of the Box.
-    - The discrete paper's published code subtracts 1e-8 from probabilities of 0; here logarithms
-      are exact.
 
 Measured:
     docs/results/actor-critic.md

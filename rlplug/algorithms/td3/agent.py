@@ -6,7 +6,8 @@ What it is:
 
 Paper:
     Fujimoto et al. 2018, "Addressing Function Approximation Error in Actor-Critic Methods",
-    arXiv:1802.09477, algorithm 1: target by eqs. 10 and 14, delayed actor and targets.
+    arXiv:1802.09477, algorithm 1: the lower of two targets (eq. 10), delayed actor and targets
+    (section 5.2), smoothed targets (section 5.3).
     Lillicrap et al. 2016, "Continuous control with deep reinforcement learning",
     arXiv:1509.02971, algorithm 1: target by eq. 5, actor by eq. 6, noise of section 7.
 
@@ -18,7 +19,7 @@ Data flow:
 Differs from the papers:
     - Actor and critics each have an encoder of their own (two critics share one): vectors pass
       through it, images are convolved.
-    - TD3's networks have layers of 256, 256, as its authors' later code has.
+    - TD3 has layers of 256, 256 and batches of 256, as its authors' later code has.
     - DDPG without batch normalisation, weight decay and its narrow final initialisation, and with
       the action at the first layer of the critic, where the paper has it at the second.
     - A truncated episode bootstraps from its final observation.

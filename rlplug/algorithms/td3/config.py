@@ -49,7 +49,7 @@ NoiseConfig = Annotated[
 
 
 class TargetNoise(Config):
-    """Noise on the target policy's action, so that the target is smooth in it (eq. 14)."""
+    """Noise on the target policy's action, so that the target is smooth in it (section 5.3)."""
 
     scale: Annotated[float, Field(gt=0)] = 0.2
     """Standard deviation; the bounds of the Box are at -1 and 1."""

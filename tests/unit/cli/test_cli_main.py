@@ -104,7 +104,7 @@ def test_a_plugin_file_that_is_not_there_is_named(cli: Any) -> None:
         (ConfigError("what and why."), 2, "Error: what and why."),
         (PluginError("broken."), 3, "Error: broken."),
         (DivergedError("nan."), 5, "Error: nan."),
-        (InterruptedRunError("saved.", exit_code=143), 143, "Error: saved."),
+        (InterruptedRunError("saved.", exit_code=143), 143, "saved."),
         (OSError(errno.ENOSPC, "No space left on device", "x"), 1, "No space left on device: x."),
         (ValueError("ours\nand more"), 1, "ValueError: ours and more (this is a bug in rlplug"),
     ],

@@ -1,0 +1,125 @@
+"""Every example runs as its own docstring says, shortened, and does what it claims."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = sorted(EXAMPLES.glob("*.py"))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run Python in an empty folder and return what it printed: `run("example.py", "600")`."""
+
+    def call(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return call
+
+
+def records(folder: Path) -> list[dict]:
+    """`run.json` of every run, the earliest first."""
+    found = [json.loads(file.read_text()) for file in folder.glob("runs/*/*/*/run.json")]
+    return sorted(found, key=lambda record: record["started"])
+
+
+def test_train_from_python(run, tmp_path):
+    out = run(str(EXAMPLES / "train_from_python.py"), "600")
+    (record,) = records(tmp_path)
+    assert (record["state"], record["env_steps"], record["seed"]) == ("finished", 600, 1)
+    by_hand = float(out.splitlines()[-1].removeprefix("one more episode by hand: "))
+    assert 8 <= by_hand <= 500  # CartPole falls no sooner, and ends there
+
+
+def test_own_environment_is_learned(run, tmp_path):
+    out = run(str(EXAMPLES / "own_environment.py"), "3000")
+    mean_return = float(out.splitlines()[-1].split()[2].rstrip(";"))
+    assert mean_return > 0.0  # a random paddle misses four balls of five: -0.6
+    (config,) = tmp_path.glob("runs/*/*/*/config.yaml")
+    assert "width: 5" in config.read_text()
+
+
+def test_own_algorithm_trains_as_a_plugin(run, tmp_path):
+    run(
+        "-m", "rlplug", "train", "advantage-learning", "cartpole", "--steps", "1500",
+        "--plugin", str(EXAMPLES / "advantage_learning.py"), "--agent.action_gap", "0.25",
+    )  # fmt: skip
+    (record,) = records(tmp_path)
+    assert (record["algorithm"], record["state"]) == ("advantage-learning", "finished")
+    (config,) = tmp_path.glob("runs/*/*/*/config.yaml")
+    assert "action_gap: 0.25" in config.read_text()
+
+
+def test_own_algorithm_takes_the_gap_off_the_reward(monkeypatch):
+    from rlplug.data import TransitionBatch
+    from rlplug.protocols import AgentContext
+    from rlplug.seeding import Seeds
+
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = importlib.import_module("advantage_learning")
+    box = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+    context = AgentContext(box, gymnasium.spaces.Discrete(2), 1000, Seeds(0))
+    agent = example.build_agent(example.AdvantageLearningConfig(action_gap=0.5), context)
+
+    class Fixed:
+        def q_values(self, observation):
+            return torch.tensor([[1.0, 4.0], [1.0, 4.0]])
+
+    observation = torch.zeros(2, 2)
+    action, reward, ones = torch.tensor([0, 1]), torch.tensor([10.0, 10.0]), torch.ones(2)
+    batch = TransitionBatch(observation, action, reward, ones, observation, ones, action)
+    next_policy, shaped = agent.bootstrap(Fixed(), Fixed(), batch, torch.tensor([[0.0, 1.0]] * 2))
+    assert shaped.tolist() == [8.5, 10.0]  # 10 - 0.5 * (4 - 1); the best action loses nothing
+    assert next_policy.probs.tolist() == [[0.0, 1.0]] * 2
+
+
+def test_resume_continues_one_history(run, tmp_path):
+    run(str(EXAMPLES / "resume.py"), "3000")
+    (record,) = records(tmp_path)
+    assert (record["state"], record["env_steps"]) == ("finished", 3000)
+    (file,) = tmp_path.glob("runs/*/*/*/metrics.jsonl")
+    rows = [row for row in map(json.loads, file.open()) if "updates" in row]
+    steps = [row["env_steps"] for row in rows]
+    assert 1500 in steps
+    assert steps == sorted(set(steps))
+    assert rows[-1]["updates"] == (3000 - 1000) / 2  # the preset's warm-up and rate
+
+
+def test_eight_workers_make_as_many_updates_as_one(run, tmp_path):
+    out = run(str(EXAMPLES / "eight_workers.py"), "1600")
+    one, eight = (line.split() for line in out.splitlines() if "updates, mean return" in line)
+    assert (one[0], eight[0]) == ("1", "8")
+    assert one[4] == eight[4] == "300"
+    alone, together = records(tmp_path)
+    assert alone["env_steps"] == together["env_steps"] == 1600
+    (config,) = (
+        text
+        for file in tmp_path.glob("runs/*/*/*/config.yaml")
+        if "workers: 8" in (text := file.read_text())
+    )
+    assert "steps: 1600" in config
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_example_shows_one_idea(file):
+    assert file.read_text().count("\n") <= 60
+    assert file.stem in Path(__file__).read_text()  # another test runs it

@@ -1,0 +1,96 @@
+"""The actor-critic network: what is shared, how weights start, and its quick tanh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from rlplug.algorithms.ppo.config import PpoConfig
+from rlplug.algorithms.ppo.network import ActorCritic, Tanh, build_network
+from rlplug.seeding import Seeds
+
+VECTOR = spaces.Box(-1.0, 1.0, (5,), np.float32)
+IMAGE = spaces.Box(0, 255, (36, 36, 1), np.uint8)
+
+
+def make(
+    observation_space: Any = VECTOR, action_space: Any = None, **settings: Any
+) -> ActorCritic:
+    space = action_space or spaces.Discrete(3)
+    return build_network(
+        PpoConfig(**settings), observation_space, space, seeds=Seeds(0), device="cpu"
+    )
+
+
+def test_policy_and_value_share_an_encoder_unless_told_otherwise() -> None:
+    encoder = {"kind": "mlp", "hidden_sizes": (8,)}
+    shared = make(network={"encoder": encoder})
+    apart = make(network={"encoder": encoder, "share_encoder": False})
+    for network, both in ((shared, True), (apart, False)):
+        values = network.values(network.see(torch.rand(4, 5)))
+        values.sum().backward()
+        first = [p.grad is not None for p in network.encoders[0].parameters()]
+        assert set(first) == {both}
+    assert len(apart.encoders) == 2
+
+
+def test_returns_without_baseline_need_no_value_network() -> None:
+    network = make(advantage="returns", objective="policy-gradient")
+    assert network.value is None
+    distribution, value = network(network.see(torch.rand(4, 5)))
+    assert value is None
+    assert distribution.probs.shape == (4, 3)
+
+
+@pytest.mark.parametrize("recurrent", ["none", "lstm", "gru"])
+def test_hidden_weights_start_orthogonal_and_the_policy_head_small(recurrent: str) -> None:
+    network = make(network={"recurrent": recurrent, "hidden_sizes": (16, 16)})
+    for layers, gain in ((network.policy, 0.01), (network.value, 1.0)):
+        hidden, head = layers[2].weight, layers[-1].weight
+        torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            head @ head.T, gain**2 * torch.eye(len(head)), atol=1e-5, rtol=0
+        )
+        assert not layers[-1].bias.any()
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    first = make()
+    torch.manual_seed(2)
+    second = make()
+    for left, right in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(left, right)
+
+
+def test_quick_tanh_is_tanh_and_so_is_its_slope() -> None:
+    x = torch.linspace(-20, 20, 4001, dtype=torch.float32, requires_grad=True)
+    quick = Tanh()(x)
+    (slope,) = torch.autograd.grad(quick.sum(), x)
+    exact = torch.tanh(x.double())
+    assert (quick - exact).abs().max() < 2e-7
+    assert (slope - (1 - exact**2)).abs().max() < 5e-7
+
+
+def test_images_are_seen_as_they_are_and_vectors_beside_them_normalised() -> None:
+    space = spaces.Dict({"camera": IMAGE, "speed": VECTOR})
+    network = make(space, normalize_observations=True)
+    network.normalizer.update({"camera": torch.zeros(2, 36, 36, 1), "speed": torch.eye(5)[:2]})
+    camera = torch.randint(0, 255, (2, 36, 36, 1), dtype=torch.uint8)
+    (visible, mask) = network.see({"camera": camera, "speed": torch.ones(2, 5)})
+    assert mask is None
+    assert visible["camera"] is camera
+    assert visible["speed"][0, 0] == pytest.approx(1.0)  # mean ½, deviation ½
+    distribution, value = network((visible, mask))
+    assert distribution.probs.shape == (2, 3)
+    assert value.shape == (2,)
+
+
+def test_value_alone_is_the_value_of_both() -> None:
+    network = make(network={"share_encoder": False})
+    seen = network.see(torch.rand(4, 5))
+    torch.testing.assert_close(network.values(seen), network(seen)[1])
