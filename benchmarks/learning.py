@@ -137,14 +137,16 @@ def main() -> None:
     first, last = map(int, options.seeds.split("-"))
     wanted = set(filter(None, options.only.split(",")))
     store = RESULTS / f"{options.suite}.json"
-    results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
     command = f"python -m benchmarks.learning {options.suite} --seeds {options.seeds}"
     with ThreadPoolExecutor(options.jobs) as pool:
         for entry in SUITES[options.suite]:
             if wanted and entry.algorithm not in wanted:
                 continue
             jobs = [Job(entry, seed) for seed in range(first, last + 1)]
-            results[entry.key] = [figures for _, figures in pool.map(run_job, jobs)]
+            figures = [figures for _, figures in pool.map(run_job, jobs)]
+            # read again: another process may have added its part meanwhile
+            results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+            results[entry.key] = figures
             store.write_text(json.dumps(results, indent=1) + "\n")
             page = table(options.suite, results, command)
             (RESULTS / f"{options.suite}.md").write_text(page)

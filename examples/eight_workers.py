@@ -13,7 +13,9 @@ import rlplug
 env_steps = float(sys.argv[1]) if sys.argv[1:] else 20_000
 
 for workers in (1, 8):
-    result = rlplug.train("dqn", "cartpole", steps=env_steps, workers=workers, seed=1)
+    result = rlplug.train(
+        "dqn", "cartpole", steps=env_steps, workers=workers, envs_per_worker=1, seed=1
+    )
     rows = [
         json.loads(line) for line in (result.run_dir / "metrics.jsonl").read_text().splitlines()
     ]

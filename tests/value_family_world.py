@@ -30,16 +30,17 @@ if TYPE_CHECKING:
 
 Overrides = dict[str, Any]
 
-DEFAULT_FRAMES = 36
+SIDE = 36
+"""Pixels of the smallest image that the Nature CNN takes."""
 SMALL_HEADS: dict[str, Overrides] = {
     "scalar": {},
-    "categorical": {"agent.head.num_atoms": 11},
-    "quantile": {"agent.head.num_quantiles": 7},
+    "categorical": {"num_atoms": 11},
+    "quantile": {"num_quantiles": 7},
     "implicit-quantile": {
-        "agent.head.num_cosines": 8,
-        "agent.head.num_samples": 4,
-        "agent.head.num_target_samples": 5,
-        "agent.head.num_acting_samples": 3,
+        "num_cosines": 8,
+        "num_samples": 4,
+        "num_target_samples": 5,
+        "num_acting_samples": 3,
     },
 }
 SHORT: Overrides = {
@@ -65,16 +66,19 @@ def members() -> tuple[str, ...]:
 
 
 def resolved(
-    algorithm: str, environment: str | Callable[..., Any] = "cartpole", **overrides: Any
+    algorithm: str,
+    settings: Overrides | None = None,
+    *,
+    environment: str | Callable[..., Any] = "cartpole",
 ) -> Resolved:
     """The algorithm's own settings, without a preset, under these."""
-    return resolve(algorithm, environment, preset=None, overrides=overrides)
+    return resolve(algorithm, environment, preset=None, overrides=settings or {})
 
 
 def short(algorithm: str) -> Overrides:
     """Settings that make a run of this algorithm small and short, and leave it what it is."""
     head = resolved(algorithm).config.agent.head.kind  # type: ignore[attr-defined]
-    return SHORT | SMALL_HEADS[head]
+    return SHORT | {"agent.head": {"kind": head} | SMALL_HEADS[head]}
 
 
 class Dot(gymnasium.Env[Any, Any]):
@@ -85,13 +89,12 @@ class Dot(gymnasium.Env[Any, Any]):
     """
 
     def __init__(self) -> None:
-        size = DEFAULT_FRAMES
-        self.observation_space = gymnasium.spaces.Box(0, 255, (4, size, size), np.uint8)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (4, SIDE, SIDE), np.uint8)
         self.action_space = gymnasium.spaces.Discrete(3)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         super().reset(seed=seed)
-        self._stack = np.zeros(self.observation_space.shape, np.uint8)  # type: ignore[arg-type]
+        self._stack: Any = np.zeros((4, SIDE, SIDE), np.uint8)
         self._place, self._steps = int(self.np_random.integers(2, 8)), 0
         return self._show(), {}
 
@@ -103,7 +106,7 @@ class Dot(gymnasium.Env[Any, Any]):
         return self._show(), float(self._place > 4), terminated, truncated, {}
 
     def _show(self) -> Any:
-        screen = np.zeros(self._stack.shape[1:], np.uint8)
+        screen = np.zeros((SIDE, SIDE), np.uint8)
         screen[16:20, 4 * max(self._place, 0) : 4 * self._place + 4] = 200
         screen[0, self._steps] = 100  # no two screens of an episode are the same
         self._stack = np.concatenate([self._stack[1:], screen[None]])
@@ -122,10 +125,12 @@ def probe_vector(num_envs: int, render_mode: str | None = None, *, probe: str, m
     return SyncVectorEnv([PROBES[probe].make] * num_envs, autoreset_mode=AutoresetMode(mode))
 
 
-def on_probe(algorithm: str, probe: str, mode: str = "SameStep", **overrides: Any) -> Resolved:
+def on_probe(
+    algorithm: str, settings: Overrides, *, probe: str, mode: str = "SameStep"
+) -> Resolved:
     """Settings for a run on a probe environment."""
-    overrides |= {"env.kwargs": {"probe": probe, "mode": mode}}
-    found = resolved(algorithm, probe_vector, **overrides)
+    settings = settings | {"env.kwargs": {"probe": probe, "mode": mode}}
+    found = resolved(algorithm, settings, environment=probe_vector)
     path = "value_family_world:probe_vector"
     spec = EnvironmentSpec(name=probe, summary="A probe", make=path, make_vector=path)
     return dataclasses.replace(found, environment=spec)
@@ -225,7 +230,7 @@ class Run:
         return {
             "weights": flat(self.agent.online),
             "target": flat(self.agent.target),
-            "actions": np.concatenate(self.collector.actions),
+            "actions": np.concatenate([np.empty(0, np.int64), *self.collector.actions]),
             "greedy actions": greedy,
             "acting values": q_values.numpy(),
             "updates at": np.array(self.onlooker.updates_at),
@@ -245,24 +250,22 @@ def flat(network: torch.nn.Module) -> Any:
 
 
 def differences(left: Any, right: Any) -> list[str]:
-    """Where two states differ: leaves by their bytes, types and shapes, structure by its paths."""
-    paths, leaves, others = [], [], []
-    for tree, kept in ((left, leaves), (right, others)):
-        found, values, _ = optree.tree_flatten_with_path(tree, none_is_leaf=True)
-        paths.append(found)
-        kept += values
-    if paths[0] != paths[1]:
-        return [f"structure: {set(paths[0]) ^ set(paths[1])}"]
+    """Paths of the leaves in which two states differ; the whole structure, where that does."""
+    (paths, leaves, _), (other_paths, others, _) = (
+        optree.tree_flatten_with_path(state, none_is_leaf=True) for state in (left, right)
+    )
+    if paths != other_paths:
+        return ["structure", *map(str, {*paths} ^ {*other_paths})]
     return [
         ".".join(map(str, path))
-        for path, one, other in zip(paths[0], leaves, others, strict=True)
+        for path, one, other in zip(paths, leaves, others, strict=True)
         if not _same(one, other)
     ]
 
 
 def _same(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
     if isinstance(one, torch.Tensor | np.ndarray):
-        return type(one) is type(other) and np.array_equal(
-            np.asarray(one), np.asarray(other), equal_nan=False
-        ) and np.asarray(one).dtype == np.asarray(other).dtype  # fmt: skip
-    return type(one) is type(other) and one == other
+        return one.dtype == other.dtype and np.array_equal(one, other)
+    return bool(one == other)

@@ -240,7 +240,7 @@ def _is_interrupt(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return str(error) if isinstance(error, RlplugError) else f"{type(error).__name__}: {error}"
 
 
 def _plugin_versions(resolved: Resolved) -> dict[str, str]:

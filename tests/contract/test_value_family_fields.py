@@ -6,16 +6,18 @@ The settings are listed from the config models, so that a new field without an e
 from __future__ import annotations
 
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
 from value_family_world import SHORT, SMALL_HEADS, Dot, Run, resolved
 
-from rlplug.config import Config, RunConfig
+from rlplug.config import Config
 from rlplug.resolve import Setting, run_model, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 Key = tuple[str, str | None]
@@ -28,37 +30,33 @@ class Flip(NamedTuple):
     """What it is set to."""
     differs: str | None = "weights"
     """What of `Run.trace` must differ; None where nothing may."""
-    on: dict[str, Any] = {}
+    on: Mapping[str, Any] = MappingProxyType({})
     """Settings of both runs, over those of `SHORT`."""
     environment: Any = "cartpole"
 
 
-def kind(slot: str, name: str, **fields: Any) -> dict[str, Any]:
-    """A slot filled in full."""
-    return {slot: {"kind": name} | fields}
-
-
-CATEGORICAL = kind("agent.head", "categorical") | SMALL_HEADS["categorical"]
-QUANTILE = kind("agent.head", "quantile") | SMALL_HEADS["quantile"]
-IMPLICIT = kind("agent.head", "implicit-quantile") | SMALL_HEADS["implicit-quantile"]
-MUNCHAUSEN = kind("agent.bootstrap", "munchausen")
-NOISY = {"agent.network.noisy.kind": "factorised"}
-PRIORITIZED = kind("replay.sampler", "prioritized")
+CATEGORICAL, QUANTILE, IMPLICIT = (
+    {"agent.head": {"kind": kind} | SMALL_HEADS[kind]}
+    for kind in ("categorical", "quantile", "implicit-quantile")
+)
+MUNCHAUSEN = {"agent.bootstrap": "munchausen"}
+NOISY = {"agent.network.noisy": "factorised"}
+PRIORITIZED = {"replay.sampler": "prioritized"}
 ON_IMAGES: dict[str, Any] = {"agent.network.encoder.hidden_sizes": None, "train.steps": 40}
 EPSILON, BETA = "agent.exploration.epsilon", "replay.sampler.importance_exponent"
-LINEAR = {"kind": "linear", "start": 0.8, "end": 0.2}
+LINEAR = {"kind": "linear", "start": 0.8, "end": 0.2, "fraction": 1.0}
 EXPONENTIAL = {"kind": "exponential", "start": 0.8, "end": 0.2, "half_life_env_steps": 10}
 PIECEWISE = {"kind": "piecewise", "points": [[0, 0.8], [30, 0.2]]}
 
 
-def schedule(name: str, differs: str, on: dict[str, Any]) -> dict[Key, list[Flip]]:
-    """A schedule's four kinds and the fields of each."""
+def schedule(name: str, kind: str, differs: str, on: dict[str, Any]) -> dict[Key, list[Flip]]:
+    """The four kinds of a schedule in a slot's `kind`, and the fields of each."""
 
     def flip(value: Any, base: Any) -> list[Flip]:
         return [Flip(value, differs, on | {name: base})]
 
     return {
-        (name, None): [
+        (name, kind): [
             Flip(value, differs, on | {name: base})
             for value, base in ((0.5, LINEAR), (LINEAR, 0.5), (EXPONENTIAL, 0.5), (PIECEWISE, 0.5))
         ],
@@ -92,7 +90,8 @@ FLIPS: dict[Key, list[Flip]] = {
     ("agent.head.risk_level", "implicit-quantile"): [Flip(0.1, "acting values", IMPLICIT)],
     ("agent.head.huber_threshold", "implicit-quantile"): [Flip(0.1, on=IMPLICIT)],
     ("agent.bootstrap", None): [
-        Flip("double", on={"train.steps": 150}), Flip("munchausen"), Flip("max", on=MUNCHAUSEN),
+        Flip("double", on={"agent.optimizer.learning_rate": 0.1}),
+        Flip("munchausen"), Flip("max", on=MUNCHAUSEN),
     ],
     ("agent.bootstrap.scale", "munchausen"): [Flip(0.5, on=MUNCHAUSEN)],
     ("agent.bootstrap.temperature", "munchausen"): [Flip(0.3, on=MUNCHAUSEN)],
@@ -101,7 +100,7 @@ FLIPS: dict[Key, list[Flip]] = {
         Flip("noisy", "actions", NOISY),
         Flip("epsilon", "actions", NOISY | {"agent.exploration": "noisy"}),
     ],
-    **schedule(EPSILON, "actions", {}),
+    **schedule(EPSILON, "epsilon", "actions", {}),
     ("agent.exploration.ladder_exponent", "epsilon"): [Flip(7.0, "actions", {EPSILON: 0.4})],
     ("agent.exploration.evaluation_epsilon", "epsilon"): [Flip(0.5, "greedy actions")],
     ("agent.exploration.evaluation_epsilon", "noisy"): [
@@ -115,7 +114,7 @@ FLIPS: dict[Key, list[Flip]] = {
     ],
     ("agent.network.encoder.hidden_sizes", "auto"): [Flip([8]), Flip([16, 16]), Flip([])],
     ("agent.network.encoder.hidden_sizes", "mlp"): [
-        Flip([8], on={"agent.network.encoder.kind": "mlp"})
+        Flip([8], on={"agent.network.encoder": "mlp"})
     ],
     ("agent.network.encoder.channels", "impala-resnet"): [
         Flip([4, 4], environment=Dot, on=ON_IMAGES | {"agent.network.encoder": "impala-resnet"})
@@ -123,7 +122,7 @@ FLIPS: dict[Key, list[Flip]] = {
     ("agent.network.hidden_sizes", None): [Flip([8]), Flip([16, 16]), Flip([])],
     ("agent.network.dueling", None): [Flip(True)],
     ("agent.network.noisy", None): [
-        Flip({"kind": "factorised"}), Flip({"kind": "independent"}, on=NOISY), Flip(None, on=NOISY),
+        Flip("factorised"), Flip("independent", on=NOISY), Flip(None, on=NOISY),
     ],
     ("agent.network.noisy.initial_sigma", "factorised"): [Flip(0.1, on=NOISY)],
     ("agent.optimizer.name", None): [Flip("sgd"), Flip("rmsprop")],
@@ -140,7 +139,7 @@ FLIPS: dict[Key, list[Flip]] = {
     ("replay.n_step", None): [Flip(3)],
     ("replay.sampler", None): [Flip("prioritized"), Flip("uniform", on=PRIORITIZED)],
     ("replay.sampler.priority_exponent", "prioritized"): [Flip(1.0, on=PRIORITIZED)],
-    **schedule(BETA, "weights", PRIORITIZED),
+    **schedule(BETA, "prioritized", "weights", PRIORITIZED),
     ("replay.sampler.priority_floor", "prioritized"): [Flip(1.0, on=PRIORITIZED)],
     ("replay.sampler.uniform_mix", "prioritized"): [Flip(0.5, on=PRIORITIZED)],
     ("replay.reward.scale", None): [Flip(0.5)],
@@ -193,7 +192,7 @@ def test_each_choice_of_a_slot_is_tried() -> None:
         choices = set(setting.shape.choices) - {"true", "false", "none"}
         tried = {str(setting.default)}
         for flip in FLIPS[key]:
-            value = resolved("dqn", flip.environment, **settings_of(key, flip)).config
+            value = resolved("dqn", settings_of(key, flip), environment=flip.environment).config
             for part in key[0].split("."):
                 value = getattr(value, part)
             tried.add(str(getattr(value, "kind", value)))
@@ -207,17 +206,17 @@ def settings_of(key: Key, flip: Flip) -> dict[str, Any]:
 
 def base_of(flip: Flip) -> dict[str, Any]:
     """The settings of the unchanged run."""
-    together = SHORT | flip.on
+    together = SHORT | dict(flip.on)
     return {name: value for name, value in together.items() if value is not None}
 
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a run with these settings came to; runs of the same config are played once."""
-    played: dict[RunConfig, Any] = {}
+    played: dict[str, Any] = {}
 
     def trace(environment: Any, settings: dict[str, Any]) -> Any:
-        found = resolved("dqn", environment, **settings)
+        found = resolved("dqn", settings, environment=environment)
         name = found.config.model_dump_json()
         if name not in played:
             folder: Path = tmp_path_factory.mktemp("run")

@@ -47,7 +47,7 @@ def test_constant_reward_is_worth_its_endless_sum_when_truncated(
     mode: str, n_step: int, tmp_path: Path
 ) -> None:
     settings = TABLE | {"replay.n_step": n_step}
-    run = Run(on_probe("dqn", "truncation", mode, **settings), tmp_path)
+    run = Run(on_probe("dqn", settings, probe="truncation", mode=mode), tmp_path)
     np.testing.assert_allclose(learned_values(run, "truncation"), 10.0, atol=0.02)
 
 
@@ -56,7 +56,7 @@ def test_constant_reward_is_worth_its_finite_sum_when_terminated(
     mode: str, n_step: int, tmp_path: Path
 ) -> None:
     settings = TABLE | {"replay.n_step": n_step}
-    run = Run(on_probe("dqn", "termination", mode, **settings), tmp_path)
+    run = Run(on_probe("dqn", settings, probe="termination", mode=mode), tmp_path)
     expected = np.array([[1 + 0.9 + 0.81], [1 + 0.9], [1]]) + np.zeros(2)
     np.testing.assert_allclose(learned_values(run, "termination"), expected, atol=0.01)
 
@@ -64,6 +64,6 @@ def test_constant_reward_is_worth_its_finite_sum_when_terminated(
 @modes_and_horizons
 def test_windows_never_cross_a_truncation(mode: str, n_step: int, tmp_path: Path) -> None:
     settings = TABLE | {"replay.n_step": n_step}
-    run = Run(on_probe("dqn", "n-step-truncation", mode, **settings), tmp_path)
+    run = Run(on_probe("dqn", settings, probe="n-step-truncation", mode=mode), tmp_path)
     expected = PROBES["n-step-truncation"].make().expected_q_values(0.9)
     np.testing.assert_allclose(learned_values(run, "n-step-truncation"), expected, atol=0.01)

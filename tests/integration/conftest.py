@@ -80,7 +80,9 @@ class Lab:
 
     def runs(self) -> list[Path]:
         """Every run folder."""
-        return sorted(file.parent.relative_to(self.folder) for file in self.folder.rglob("run.json"))
+        return sorted(
+            file.parent.relative_to(self.folder) for file in self.folder.rglob("run.json")
+        )
 
     def record(self, run_dir: Path) -> dict[str, Any]:
         """`run.json`."""
@@ -132,9 +134,7 @@ def _leaves(state: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @pytest.fixture
-def lab(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Lab:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Lab:
     """An empty folder to run command lines in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(Path(__file__).parent), *sys.path])

@@ -51,9 +51,7 @@ def test_what_is_wrong_is_named_with_what_was_meant(lab, line, words):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_gpu_that_is_not_there_is_one_sentence(lab):
     said = refused(lab, "train dqn cartpole --device cuda")
-    assert said == (
-        "Error: device: 'cuda' is not there; torch finds no CUDA device. Use cpu.\n"
-    )
+    assert said == ("Error: device: 'cuda' is not there; torch finds no CUDA device. Use cpu.\n")
 
 
 @pytest.mark.parametrize(

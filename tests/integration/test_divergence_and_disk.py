@@ -51,7 +51,9 @@ def test_a_learning_rate_beyond_reason_ends_the_run_with_sound_checkpoints(lab):
 
 
 @pytest.mark.parametrize(
-    ("report_every", "noticed_at", "good"), [(10, 510, 500), (1000, 600, 500)], ids=["report", "checkpoint"]
+    ("report_every", "noticed_at", "good"),
+    [(10, 510, 500), (1000, 600, 500)],
+    ids=["report", "checkpoint"],
 )
 def test_a_loss_that_is_nan_is_noticed_at_the_next_report_or_checkpoint(
     lab, monkeypatch, report_every, noticed_at, good

@@ -20,8 +20,16 @@ RAISES = "raised ZeroDivisionError: no force left"
         ("raises", RAISES, "async"),
         ("nan observation", "returned nan in observation[1], expected a finite number", "sync"),
         ("nan reward", "returned the reward nan, expected a finite number", "sync"),
-        ("shape", "returned observation of shape (3,) float32, expected shape (2,) float32", "sync"),
-        ("dtype", "returned observation of shape (2,) float64, expected shape (2,) float32", "sync"),
+        (
+            "shape",
+            "returned observation of shape (3,) float32, expected shape (2,) float32",
+            "sync",
+        ),
+        (
+            "dtype",
+            "returned observation of shape (2,) float64, expected shape (2,) float32",
+            "sync",
+        ),
     ],
 )
 def test_a_fault_names_environment_step_and_seed_and_keeps_a_checkpoint(

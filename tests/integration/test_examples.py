@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import gymnasium
 import pytest
 import torch
+import yaml
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = sorted(EXAMPLES.glob("*.py"))
@@ -45,7 +47,8 @@ def records(folder: Path) -> list[dict]:
 def test_train_from_python(run, tmp_path):
     out = run(str(EXAMPLES / "train_from_python.py"), "600")
     (record,) = records(tmp_path)
-    assert (record["state"], record["env_steps"], record["seed"]) == ("finished", 600, 1)
+    assert (record["state"], record["seed"]) == ("finished", 1)
+    assert record["env_steps"] >= 600
     by_hand = float(out.splitlines()[-1].removeprefix("one more episode by hand: "))
     assert 8 <= by_hand <= 500  # CartPole falls no sooner, and ends there
 
@@ -93,30 +96,37 @@ def test_own_algorithm_takes_the_gap_off_the_reward(monkeypatch):
 
 
 def test_resume_continues_one_history(run, tmp_path):
-    run(str(EXAMPLES / "resume.py"), "3000")
+    out = run(str(EXAMPLES / "resume.py"), "2400")
     (record,) = records(tmp_path)
-    assert (record["state"], record["env_steps"]) == ("finished", 3000)
+    assert record["state"] == "finished"
+    assert record["env_steps"] >= 2400
     (file,) = tmp_path.glob("runs/*/*/*/metrics.jsonl")
-    rows = [row for row in map(json.loads, file.open()) if "updates" in row]
+    lines = file.read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if "updates" in row]
     steps = [row["env_steps"] for row in rows]
-    assert 1500 in steps
+    stopped_at = int(re.findall(r"after the first part: +(\d+)", out)[0])
+    assert stopped_at in steps[:-1]
     assert steps == sorted(set(steps))
-    assert rows[-1]["updates"] == (3000 - 1000) / 2  # the preset's warm-up and rate
+    (config,) = tmp_path.glob("runs/*/*/*/config.yaml")
+    train = yaml.safe_load(config.read_text())["train"]
+    due = (steps[-1] - train["warmup_env_steps"]) * train["updates_per_env_step"]
+    assert rows[-1]["updates"] == int(due) > 0
 
 
 def test_eight_workers_make_as_many_updates_as_one(run, tmp_path):
-    out = run(str(EXAMPLES / "eight_workers.py"), "1600")
+    out = run(str(EXAMPLES / "eight_workers.py"), "1296")
     one, eight = (line.split() for line in out.splitlines() if "updates, mean return" in line)
     assert (one[0], eight[0]) == ("1", "8")
-    assert one[4] == eight[4] == "300"
+    assert one[4] == eight[4]
+    assert int(one[4]) > 0
     alone, together = records(tmp_path)
-    assert alone["env_steps"] == together["env_steps"] == 1600
+    assert alone["env_steps"] == together["env_steps"] == 1296
     (config,) = (
         text
         for file in tmp_path.glob("runs/*/*/*/config.yaml")
         if "workers: 8" in (text := file.read_text())
     )
-    assert "steps: 1600" in config
+    assert "steps: 1296" in config
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-
 from rlplug.checkpoint import load_component, newest_checkpoint
 
 if TYPE_CHECKING:
@@ -61,8 +60,9 @@ def test_interrupted_from_outside_it_resumes_in_another_process_to_the_bit(
     unbroken = lab.train(settings)
     assert lab.state(broken) == lab.state(unbroken)
     assert lab.rows(broken) == lab.rows(unbroken)
-    assert lab.record(broken)["evaluation"]["returns"] == (
-        lab.record(unbroken)["evaluation"]["returns"]
+    assert (
+        lab.record(broken)["evaluation"]["returns"]
+        == (lab.record(unbroken)["evaluation"]["returns"])
     )
 
 

@@ -51,7 +51,12 @@ def test_a_run_leaves_a_whole_folder_and_plain_lines(lab):
 
     for word in ("nan", "Traceback", "None", "\x1b"):
         assert word not in outcome.out
-    for word in ("dqn on cartpole, seed 0", "2,000/2,000", f"run folder   {run_dir}", "rlplug eval"):
+    for word in (
+        "dqn on cartpole, seed 0",
+        "2,000/2,000",
+        f"run folder   {run_dir}",
+        "rlplug eval",
+    ):
         assert word in outcome.out
     assert (run_dir / "console.log").read_text() == outcome.out
 
@@ -106,7 +111,9 @@ def test_python_and_the_command_line_train_the_same_weights(lab):
 
 
 def test_the_config_of_a_run_reproduces_it(lab):
-    first = lab.train("dqn cartpole --steps 500 --seed 7 --replay.n_step 3 --replay.sampler prioritized")
+    first = lab.train(
+        "dqn cartpole --steps 500 --seed 7 --replay.n_step 3 --replay.sampler prioritized"
+    )
     outcome = lab(f"train --config {first / 'config.yaml'}")
     assert outcome.code == 0, outcome.err
     (second,) = set(lab.runs()) - {first}

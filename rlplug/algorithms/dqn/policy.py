@@ -44,6 +44,7 @@ class DqnPolicy:
             device=context.device,
         )
         self.is_noisy = config.exploration.kind == "noisy"
+        self.has_noisy_layers = config.network.noisy is not None
         self.generator = context.seeds.numpy("exploration")
         self.torch_generator = context.seeds.torch("acting", context.device)
         self.risk_level = getattr(config.head, "risk_level", 1.0)
@@ -73,8 +74,8 @@ class DqnPolicy:
         with torch.inference_mode():
             if noisy:
                 resample_noise(self.network, num_envs, self.torch_generator)
-            elif self.is_noisy:
-                remove_noise(self.network)
+            elif self.has_noisy_layers:
+                remove_noise(self.network)  # what the last update left in a shared network
             tensors = optree.tree_map(self._tensor, observation)
             values = self.network.q_values(
                 tensors, generator=self.torch_generator, risk_level=self.risk_level

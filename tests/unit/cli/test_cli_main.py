@@ -156,6 +156,33 @@ def test_warnings_are_one_line(cli: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     assert cli("list").err == "Warning: look out\n"
 
 
+def test_what_is_logged_as_a_warning_is_one_line_without_its_traceback(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import logging
+
+    def warn(*_: object, **__: object) -> list[str]:
+        log = logging.getLogger("rlplug.registry.index")
+        log.warning("plugin %s is odd", "x", exc_info=ValueError("why"))
+        log.info("nobody asks")
+        return []
+
+    monkeypatch.setattr("rlplug.registry.index.read", warn)
+    assert cli("list").err == "Warning: plugin x is odd\n"
+    assert logging.getLogger("rlplug").handlers == []
+
+
+def test_notes_of_an_error_follow_it(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ValueError("ours")
+    error.add_note("Last checkpoint: x.")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rlplug.registry.index.read", fail)
+    assert cli("list").err.endswith("--debug shows the traceback). Last checkpoint: x.\n")
+
+
 @pytest.mark.parametrize("line", ["['--help']", "['list']", "['plugins', 'list']", "['--version']"])
 def test_light_commands_import_nothing_heavy(line: str) -> None:
     code = f"import sys; from rlplug.cli.main import run; run({line})"

@@ -270,6 +270,21 @@ def test_the_summary_names_folder_evaluation_and_next_commands(tmp_path, monkeyp
     ]
 
 
+def test_the_summary_says_what_stopped_the_run_early():
+    text = summary(Path("x"), env_steps=9, seconds=1, evaluation=None, stopped_by="it is solved")
+
+    assert text.splitlines()[2] == "stopped by   it is solved"
+
+
+def test_a_note_is_written_to_the_log_alone(tmp_path, capsys):
+    log = tmp_path / "console.log"
+    with Console(TrackingConfig(console="plain"), log, 100, "title") as console:
+        console.note("It broke.\x1b[31m")
+
+    assert log.read_text() == "title\nIt broke.\\x1b[31m\n"
+    assert capsys.readouterr().out == "title\n"
+
+
 def test_commands_of_the_summary_can_be_pasted_into_a_shell():
     text = summary(Path("/runs of mine/it's"), env_steps=1, seconds=0, evaluation=None)
 

@@ -18,6 +18,13 @@ def test_the_line_tells_everything_that_is_known(clock, metrics, report):
     )
 
 
+def test_whole_vector_steps_beyond_the_end_are_no_more_than_all(clock):
+    progress = Progress(300, clock=clock)
+    progress.advance(304)
+
+    assert (progress.steps(), progress.percent()) == ("304/300", "100%")
+
+
 def test_what_is_not_known_yet_is_left_out_and_never_printed_as_nan(clock):
     progress = Progress(50_000, clock=clock)
     progress.report(500, {"loss": math.nan, "episode_return": math.nan, "episodes": 0})

@@ -109,6 +109,25 @@ def test_a_tracker_that_keeps_its_rows_is_named_once_and_called_again(console):
     assert trackers.problems == []
 
 
+def test_an_episode_is_no_sign_that_a_tracker_works_again(console, episode):
+    trackers = Trackers(console, {"metrics.jsonl": PatientTape(fails_on=["write"])})
+    for env_steps in (100, 200):
+        trackers.write(env_steps, {})
+        trackers.episode(episode())
+
+    assert len([line for line in messages(console) if "metrics.jsonl" in line]) == 1
+
+
+def test_one_that_is_added_is_told_and_closed_like_the_others(console):
+    late = Tape()
+    trackers = Trackers(console, {})
+    trackers.add("late", late)
+    trackers.write(100, {})
+    trackers.close()
+
+    assert [call[0] for call in late.calls] == ["write", "close"]
+
+
 def test_rows_that_were_never_written_are_a_problem_at_the_end(console):
     trackers = Trackers(console, {"metrics.jsonl": PatientTape(fails_on=["write", "close"])})
     trackers.write(100, {})

@@ -12,7 +12,10 @@ from rlplug.train.finite import not_a_number, not_finite
 def test_the_first_tensor_that_is_not_finite_is_named() -> None:
     sound = {"a": torch.ones(3), "b": torch.tensor(2), "c": torch.empty(0)}
     assert not_finite(sound) is None
-    assert not_finite({**sound, "d": torch.tensor([0.0, -math.inf]), "e": torch.tensor(math.nan)}) == "d"
+    assert (
+        not_finite({**sound, "d": torch.tensor([0.0, -math.inf]), "e": torch.tensor(math.nan)})
+        == "d"
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ class World:
         self.collector = SimpleNamespace(env_steps=0, metrics=dict, state_dict=dict)
         config = SimpleNamespace(
             evaluate=EvaluateConfig(every_env_steps=settings.pop("evaluation", 100)),
-            checkpoint=CheckpointConfig(every_env_steps=settings.pop("checkpoint", 100), **settings),
+            checkpoint=CheckpointConfig(
+                every_env_steps=settings.pop("checkpoint", 100), **settings
+            ),
             tracking=TrackingConfig(report_every_env_steps=50),
         )
         self.run: Any = SimpleNamespace(
@@ -123,7 +125,10 @@ def test_a_better_evaluation_is_kept_when_no_checkpoint_is_due() -> None:
     world = World(evaluation=100, checkpoint=1000)
     world.returns = iter([5.0, 4.0, 5.0, 6.0])
     heard = world.to(100, 200, 300, 400)
-    assert [line for line in heard if line.startswith("saved")] == ["saved 100: 5.0", "saved 400: 6.0"]
+    assert [line for line in heard if line.startswith("saved")] == [
+        "saved 100: 5.0",
+        "saved 400: 6.0",
+    ]
     world = World(evaluation=100, checkpoint=1000, keep_best=False)
     assert not [line for line in world.to(100, 200) if line.startswith("saved")]
 

@@ -142,7 +142,9 @@ def test_its_state_can_be_written_to_a_checkpoint(tmp_path: Any) -> None:
     stream = make_stream([[3, 8], [6, 2, 9]], 20, next_step=False)
     whole, loaded = WholeEpisodes(), WholeEpisodes()
     whole.take([cut(stream, 0, 7)])
-    path = save_checkpoint(tmp_path, {"trainer": whole.state_dict()}, info=CheckpointInfo(env_steps=1))
+    path = save_checkpoint(
+        tmp_path, {"trainer": whole.state_dict()}, info=CheckpointInfo(env_steps=1)
+    )
     loaded.load_state_dict(load_checkpoint(path).state["trainer"])
     (done,) = loaded.take([cut(stream, 7, 20)])
     assert episodes_in(done) == {(0, 1): 8, (1, 1): 2, (1, 2): 9}
