@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,7 +78,12 @@ def train(
             files={SPACES_FILE: json.dumps(spaces_to_json(*spaces)) + "\n"},
         ) as folder,
     ):
-        return _run(resolved, folder, signals, None)
+        try:
+            return _run(resolved, folder, signals, None)
+        except ConfigError:
+            if not any(folder.checkpoints.iterdir()):  # it never began: leave nothing behind
+                shutil.rmtree(folder.path)
+            raise
 
 
 def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunResult:

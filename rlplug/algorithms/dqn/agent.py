@@ -18,7 +18,8 @@ Differs from the paper:
     - Adam in place of RMSProp, no reward clipping unless the replay is told to: settings.
     - A truncated episode bootstraps from its final observation; the paper's tasks are never cut.
     - With noisy layers each sample of a minibatch has its own noise (the paper fixes one draw per
-      minibatch): less variance for the same cost.
+      minibatch): less variance for the same cost. The double bootstrap chooses under the noise of
+      the estimate, not under a third draw.
     - Implicit quantiles: the next action is greedy over the target's own samples, not over a
       further draw: one forward pass less.
 

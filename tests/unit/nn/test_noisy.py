@@ -175,6 +175,16 @@ def test_noise_is_no_part_of_the_state(kind):
     assert before == {"weight_mean", "weight_sigma", "bias_mean", "bias_sigma"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_of_one_network_have_noise_of_their_own(kind):
+    network = nn.Sequential(NoisyLinear(3, 3, kind, 0.5), NoisyLinear(3, 3, kind, 0.5))
+    for layer in network:
+        layer.weight_sigma.data.fill_(1.0)
+    resample_noise(network, 4, generator())
+    first, second = (perturbations(layer, 4) for layer in network)
+    assert ((first - second).abs() > 1e-4).all()
+
+
 def test_noise_of_a_whole_network_is_drawn_and_removed():
     network = nn.Sequential(
         nn.Linear(4, 4), NoisyLinear(4, 4, "factorised", 0.5), NoisyLinear(4, 2, "independent", 0.5)
