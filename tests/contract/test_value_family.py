@@ -164,7 +164,7 @@ PAPER_SETTINGS: dict[str, dict[str, Any]] = {
         "agent.head.num_quantiles": 200,
         "agent.head.huber_threshold": 1.0,
     },
-    # Dabney et al. 2018b, section 4; Adam as QR-DQN.
+    # Dabney et al. 2018b: 64 cosines, K = 32; N = N' = 64 as in Dopamine's settings for the paper.
     "iqn": QUANTILE_ADAM | IQN_HEAD | {"agent.bootstrap.kind": "max"},
     # Vieillard et al. 2020, section 4 and its table of hyperparameters.
     "m-dqn": QUANTILE_ADAM | MUNCHAUSEN | {"agent.head.kind": "scalar"},

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 TIMES = {"time", "steps_per_second", "training_seconds"}
 """What differs between two runs that are otherwise the same."""
 SMALL = (
-    "--agent.network.hidden_sizes [16] --agent.batch_size 16 --train.warmup_env_steps 100 "
+    "--preset none --agent.network.hidden_sizes [16] --agent.batch_size 16 "
+    "--train.warmup_env_steps 100 "
     "--train.collect_env_steps 16 --train.updates_per_env_step 0.125 --evaluate.num_envs 2 "
     "--evaluate.episodes 2 --evaluate.final_episodes 4 --tracking.tensorboard false"
 )

@@ -24,8 +24,8 @@ def policy_of(state):
 
 def test_a_run_leaves_a_whole_folder_and_plain_lines(lab):
     outcome = lab(
-        "train dqn cartpole --steps 2000 --train.collect_env_steps 100 --console plain "
-        "--tracking.report_every_env_steps 100 --evaluate.every_env_steps 500"
+        "train dqn cartpole --steps 2000 --train.collect_env_steps 100 --launch.num_envs 1 "
+        "--console plain --tracking.report_every_env_steps 100 --evaluate.every_env_steps 500"
     )
     assert (outcome.code, outcome.err) == (0, "")
     (run_dir,) = lab.runs()
@@ -95,6 +95,7 @@ def test_python_and_the_command_line_train_the_same_weights(lab):
     result = rlplug.train(
         "dqn",
         "cartpole",
+        preset=None,
         steps=600,
         seed=3,
         run_dir="python",

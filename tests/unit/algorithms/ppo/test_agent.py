@@ -28,7 +28,9 @@ MIXES: dict[str, dict[str, Any]] = {
     "lstm": {"network": {"recurrent": "lstm"}, "batch_size": 6, "epochs": 2},
     "gru": {"network": {"recurrent": "gru"}, "batch_size": 6, "epochs": 2},
     "normalised": {"normalize_observations": True, "normalize_rewards": True, "epochs": 2},
-    "two encoders": {"network": {"share_encoder": False, "encoder": {"kind": "mlp", "hidden_sizes": (8,)}}},
+    "two encoders": {
+        "network": {"share_encoder": False, "encoder": {"kind": "mlp", "hidden_sizes": (8,)}}
+    },
 }
 ENDS = {(2, 0): "terminated", (3, 1): "truncated"}
 
@@ -154,9 +156,7 @@ def test_value_targets_are_made_from_advantages_before_they_are_standardised(by_
     rollout = by_hand.rollout()
     raw = only_minibatch(by_hand.agent(**WHOLE), rollout)
     for how in ("minibatch", "rollout"):
-        standard = only_minibatch(
-            by_hand.agent(**WHOLE | {"normalize_advantages": how}), rollout
-        )
+        standard = only_minibatch(by_hand.agent(**WHOLE | {"normalize_advantages": how}), rollout)
         torch.testing.assert_close(standard.target, raw.target)
         expected = (raw.advantage - raw.advantage.mean()) / raw.advantage.std()
         torch.testing.assert_close(standard.advantage, expected)

@@ -27,9 +27,7 @@ def numbered(by_hand: Any, num_steps: int, num_envs: int, **settings: Any) -> An
 
 def epochs(agent: Any, *rollouts: Any) -> list[list[int]]:
     """Numbers of the rows of each minibatch, without updating."""
-    return [
-        (-batch.rows.log_prob).long().tolist() for batch in agent.minibatches(rollouts)
-    ]
+    return [(-batch.rows.log_prob).long().tolist() for batch in agent.minibatches(rollouts)]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 7, 12, 13, 100, None])

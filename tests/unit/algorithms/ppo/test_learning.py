@@ -71,9 +71,7 @@ class TruncatedAnywhere(Truncated):
 
 @pytest.mark.parametrize("algorithm", WITH_VALUE)
 @pytest.mark.parametrize("make", [Truncated, TruncatedAnywhere, Terminated, NStepTruncation])
-def test_values_are_those_of_the_clock_or_of_the_end(
-    algorithm: str, make: Any, train: Any
-) -> None:
+def test_values_are_those_of_the_clock_or_of_the_end(algorithm: str, make: Any, train: Any) -> None:
     """Reward 1 for ever is worth 10 at γ = 0.9, and a finite sum where it terminates instead."""
     if algorithm == "recurrent-ppo" and make in {Truncated, NStepTruncation}:
         pytest.skip("its histories are all of one length: see TruncatedAnywhere")

@@ -17,9 +17,7 @@ VECTOR = spaces.Box(-1.0, 1.0, (5,), np.float32)
 IMAGE = spaces.Box(0, 255, (36, 36, 1), np.uint8)
 
 
-def make(
-    observation_space: Any = VECTOR, action_space: Any = None, **settings: Any
-) -> ActorCritic:
+def make(observation_space: Any = VECTOR, action_space: Any = None, **settings: Any) -> ActorCritic:
     space = action_space or spaces.Discrete(3)
     return build_network(
         PpoConfig(**settings), observation_space, space, seeds=Seeds(0), device="cpu"
@@ -52,9 +50,7 @@ def test_hidden_weights_start_orthogonal_and_the_policy_head_small(recurrent: st
     for layers, gain in ((network.policy, 0.01), (network.value, 1.0)):
         hidden, head = layers[2].weight, layers[-1].weight
         torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), atol=1e-5, rtol=0)
-        torch.testing.assert_close(
-            head @ head.T, gain**2 * torch.eye(len(head)), atol=1e-5, rtol=0
-        )
+        torch.testing.assert_close(head @ head.T, gain**2 * torch.eye(len(head)), atol=1e-5, rtol=0)
         assert not layers[-1].bias.any()
 
 
