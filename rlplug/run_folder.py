@@ -166,6 +166,11 @@ class RunFolder:
                 raise _unwritable(self.path, error) from error
         return self
 
+    def remove(self) -> None:
+        """Take the whole folder away: of a run that could not begin."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def close(self) -> None:
         """Release the lock; safe to call twice."""
         if self._lock is not None:

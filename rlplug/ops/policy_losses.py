@@ -68,10 +68,14 @@ def clipped_surrogate(
     advantage = advantage.detach()
     log_ratio = log_prob - old_log_prob
     ratio = log_ratio.exp()
-    clipped = ratio.clamp(1 - clip_ratio, 1 + clip_ratio)
-    loss = -torch.minimum(ratio * advantage, clipped * advantage)
     with torch.no_grad():
-        return ClippedSurrogate(loss, ratio - 1 - log_ratio, (ratio - 1).abs() > clip_ratio)
+        change = ratio - 1
+        # the smaller product is the clipped one where the ratio is beyond the bound on the side
+        # that the advantage favours; one choice in place of two products costs half
+        bound = 1 + clip_ratio * advantage.sign()
+        is_beyond = (ratio - bound) * advantage > 0
+    loss = -advantage * torch.where(is_beyond, bound, ratio)
+    return ClippedSurrogate(loss, (change - log_ratio).detach(), change.abs() > clip_ratio)
 
 
 def clipped_value_loss(
@@ -253,12 +257,13 @@ def _standardized_by(advantage: Tensor, samples: Tensor) -> Tensor:
 def explained_variance(value: Tensor, target: Tensor) -> Tensor:
     """1 − Var(target − value) / Var(target), a scalar: 1 is perfect, 0 no better than a constant.
 
-    NaN where the targets do not vary. Leave out rows that are no transition.
+    NaN where the targets vary by no more than rounding. Leave out rows that are no transition.
     """
     _check_same("explained_variance", value=value, target=target)
     variance = target.var(correction=0)
     ratio = (target - value).var(correction=0) / variance
-    return torch.where(variance > 0, 1 - ratio, torch.nan)
+    rounding = (8 * torch.finfo(target.dtype).eps) ** 2 * target.square().mean()
+    return torch.where(variance > rounding, 1 - ratio, torch.nan)
 
 
 def _constant(temperature: Tensor | float) -> Tensor | float:

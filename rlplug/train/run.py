@@ -64,7 +64,7 @@ def train(
     """Train from the start, in a new folder under `run_root`.
 
     Raises:
-        ConfigError: the pair, the device or a tracker cannot work; nothing is written.
+        ConfigError: the settings cannot work; no folder is left.
         RlplugError: what else ended the run; its folder says so, and keeps its checkpoints.
     """
     spaces = check(resolved)
@@ -108,13 +108,14 @@ def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunRe
             raise CheckpointError(msg)
         checkpoint = load_checkpoint(newest)
         total = total_env_steps(resolved.config)
-        if checkpoint.info.env_steps >= total:
+        done = checkpoint.info.env_steps
+        if done >= total:
             msg = (
-                f"{folder.path} has already finished its {total:,} environment steps. To go on, "
-                f"give it more: rlplug train --resume {folder.path} --steps {2 * total}"
+                f"{folder.path} has already made {done:,} of {total:,} environment steps. To go "
+                f"on, give it more: rlplug train --resume {folder.path} --steps {2 * done}"
             )
             raise ConfigError(msg)
-        store.discard_after(checkpoint.info.env_steps)
+        store.discard_after(done)
         folder.rewrite_config(resolved.config)
         folder.update(state="running", outcome=None)
         return _run(resolved, folder, signals, _Origin(newest, checkpoint))

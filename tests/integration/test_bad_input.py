@@ -69,6 +69,13 @@ def test_a_config_file_is_named_with_its_line(lab, text, words):
     assert words in refused(lab, "train dqn cartpole --config mine.yaml")
 
 
+def test_settings_that_only_the_replay_can_judge_leave_no_run_folder(lab):
+    outcome = lab("train dqn cartpole --preset none --replay.capacity 2 --replay.n_step 5")
+    assert outcome.code == 2
+    assert "replay.n_step is 5" in outcome.err
+    assert lab.runs() == []
+
+
 def test_a_checkpoint_that_was_asked_for_and_is_not_there_is_named(lab):
     run_dir = lab.train("dqn cartpole --steps 50")
     outcome = lab(f"eval {run_dir} --checkpoint {run_dir}/checkpoints/step-000000007")

@@ -108,7 +108,7 @@ class DqnAgent:
         self.num_updates += 1
         if self.num_updates % self.config.target_update_every_updates == 0:
             torch._foreach_lerp_(
-                self.target_parameters, self.online_parameters, self.config.target_update_rate
+                [*self.target_parameters], [*self.online_parameters], self.config.target_update_rate
             )
 
     def policy(self, context: PolicyContext) -> DqnPolicy:

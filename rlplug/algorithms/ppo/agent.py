@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import optree
 import torch
+from torch.nn.functional import mse_loss
 
 from rlplug.algorithms.ppo.advantages import Outcome, build_estimator
 from rlplug.algorithms.ppo.bonus import build_bonus
@@ -130,7 +131,7 @@ class PpoAgent:
         old_value, target = cast("Tensor", rows.value), cast("Tensor", rows.target)
         clip_range = self.config.value_clip_range
         if clip_range is None:
-            return (value - target).square()
+            return mse_loss(value, target, reduction="none")
         return clipped_value_loss(value, old_value, target, clip_range=clip_range)
 
     def _has_moved_too_far(self) -> bool:

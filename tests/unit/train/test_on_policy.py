@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,9 @@ from rlplug.data import Rollout, UpdateResult
 from rlplug.train.config import OnPolicyConfig
 from rlplug.train.context import RunContext
 from rlplug.train.on_policy import OnPolicyTrainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Tape = list[str]
 

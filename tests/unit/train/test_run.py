@@ -250,7 +250,7 @@ def test_an_error_before_the_first_checkpoint_of_a_resumed_run_names_the_old_one
 def test_a_finished_run_is_not_resumed_without_more_steps(parts: FakeParts) -> None:
     start()
     path = only_run().path
-    with pytest.raises(ConfigError, match=rf"finished its 50 .*--resume {path} --steps 100"):
+    with pytest.raises(ConfigError, match=rf"made 50 of 50 .*--resume {path} --steps 100"):
         resume(path)
     assert only_run().record.state == "finished"
     assert resume(path, overrides=[("train.steps", "60")]).env_steps == 60
@@ -310,6 +310,18 @@ def test_a_tracker_that_cannot_start_is_named_and_recorded(
     with pytest.raises(PluginError, match="'cloud' cannot be started: OSError: no account"):
         start(**{"tracking.trackers": ["cloud"]})
     assert only_run().record.state == "crashed"
+
+
+def test_settings_that_only_the_parts_can_judge_leave_no_folder(
+    parts: FakeParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise ConfigError("replay.capacity is too small.")
+
+    monkeypatch.setattr(run_module, "build", refuse)
+    with pytest.raises(ConfigError, match="too small"):
+        start()
+    assert not [file for file in Path().rglob("*") if file.is_file()]
 
 
 def test_a_pair_that_does_not_fit_leaves_no_folder(parts: FakeParts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,10 @@ def cut(rollout: Rollout, first: int, last: int) -> Rollout:
 def episodes_in(rollout: Rollout) -> dict[tuple[int, int], int]:
     """Length by (environment, episode), after checking that each is whole and in order."""
     found = {}
-    finals = {tuple(s): o for s, o in zip(rollout.final_steps, rollout.final_observation["at"])}
+    finals = {
+        tuple(s): o
+        for s, o in zip(rollout.final_steps, rollout.final_observation["at"], strict=True)
+    }
     for n in range(rollout.valid.shape[1]):
         steps: list[int] = []
         for t in np.flatnonzero(rollout.valid[:, n]):
@@ -99,7 +103,7 @@ def test_each_episode_is_handed_on_whole_once_it_is_finished(seed: int, next_ste
     stream = make_stream(lengths, 40, next_step=next_step)
     bounds = sorted({0, 40, *rng.integers(1, 40, size=5).tolist()})
     whole, found = WholeEpisodes(), {}
-    for first, last in zip(bounds, bounds[1:]):
+    for first, last in pairwise(bounds):
         for rollout in whole.take([cut(stream, first, last)]):
             new = episodes_in(rollout)
             assert not found.keys() & new.keys()

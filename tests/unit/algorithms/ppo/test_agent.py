@@ -61,11 +61,12 @@ def test_clipped_loss_and_its_gradient_are_those_of_torch_distributions(by_hand:
     rows = only_minibatch(agent, by_hand.rollout(ends=ENDS))
     twin = copy.deepcopy(agent.network)
     features = rows.seen[0]
-    policy = distributions.Categorical(logits=twin.policy(features))
+    (policy_features, value_features) = twin.towers([features])
+    policy = distributions.Categorical(logits=twin.policy_head(policy_features))
     ratio = (policy.log_prob(rows.action) - rows.log_prob).exp()
     bounded = torch.clip(ratio, 0.8, 1.2)
     surrogate = -torch.min(ratio * rows.advantage, bounded * rows.advantage).mean()
-    value_error = torch.nn.functional.mse_loss(twin.value(features)[:, 0], rows.target)
+    value_error = torch.nn.functional.mse_loss(twin.value_head(value_features)[:, 0], rows.target)
     loss = surrogate + 0.7 * value_error - 0.01 * policy.entropy().mean()
     expected = torch.autograd.grad(loss, list(twin.parameters()))
     agent.optimizer._config = agent.optimizer._config.model_copy(update={"max_gradient_norm": None})
@@ -85,14 +86,15 @@ def test_policy_gradient_loss_and_its_gradient_are_those_of_a_normal_distributio
     rollout = by_hand.rollout(ends=ENDS, action=rng.normal(size=(6, 2, 2)).astype(np.float32))
     rows = only_minibatch(agent, rollout)
     twin = copy.deepcopy(agent.network)
-    policy = distributions.Normal(twin.policy(rows.seen[0]), twin.actions.log_std.exp())
-    loss = -(policy.log_prob(rows.action).sum(1) * rows.advantage).mean()
-    expected = torch.autograd.grad(loss, [*twin.policy.parameters(), twin.actions.log_std])
+    mean = twin.policy_head(twin.towers([rows.seen[0]])[0])
+    policy = distributions.Normal(mean, twin.actions.log_std.exp())
+    policy_loss = -(policy.log_prob(rows.action).sum(1) * rows.advantage).mean()
+    loss = policy_loss + 0.5 * (twin.values(rows.seen) - rows.target).square().mean()
+    expected = torch.autograd.grad(loss, list(twin.parameters()))
     agent.optimizer._config = agent.optimizer._config.model_copy(update={"max_gradient_norm": None})
     metrics = learn(agent, rollout)[0]
-    assert metrics["policy_loss"].item() == pytest.approx(loss.item(), rel=1e-5)
-    parameters = [*agent.network.policy.parameters(), agent.network.actions.log_std]
-    for gradient, parameter in zip(expected, parameters, strict=True):
+    assert metrics["policy_loss"].item() == pytest.approx(policy_loss.item(), rel=1e-5)
+    for gradient, parameter in zip(expected, agent.network.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_each_epoch_has_every_transition_once_in_minibatches_of_even_size(
     per_epoch = len(batches) // 2
     expected = np.flatnonzero(rollout.valid.ravel()).tolist()
     for epoch in (batches[:per_epoch], batches[per_epoch:]):
-        assert sorted(sum(epoch, [])) == expected
+        assert sorted(chain.from_iterable(epoch)) == expected
     sizes = {len(batch) for batch in batches}
     assert max(sizes) - min(sizes) <= 1
     assert batch_size is None or max(sizes) <= batch_size

@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 
 from rlplug.algorithms.ppo.config import PpoConfig
-from rlplug.algorithms.ppo.network import ActorCritic, Tanh, build_network
+from rlplug.algorithms.ppo.network import ActorCritic, build_network, tanh
 from rlplug.seeding import Seeds
 
 VECTOR = spaces.Box(-1.0, 1.0, (5,), np.float32)
@@ -38,7 +38,8 @@ def test_policy_and_value_share_an_encoder_unless_told_otherwise() -> None:
 
 def test_returns_without_baseline_need_no_value_network() -> None:
     network = make(advantage="returns", objective="policy-gradient")
-    assert network.value is None
+    assert network.value_head is None
+    assert network.towers.num_towers == 1
     distribution, value = network(network.see(torch.rand(4, 5)))
     assert value is None
     assert distribution.probs.shape == (4, 3)
@@ -47,11 +48,12 @@ def test_returns_without_baseline_need_no_value_network() -> None:
 @pytest.mark.parametrize("recurrent", ["none", "lstm", "gru"])
 def test_hidden_weights_start_orthogonal_and_the_policy_head_small(recurrent: str) -> None:
     network = make(network={"recurrent": recurrent, "hidden_sizes": (16, 16)})
-    for layers, gain in ((network.policy, 0.01), (network.value, 1.0)):
-        hidden, head = layers[2].weight, layers[-1].weight
-        torch.testing.assert_close(hidden @ hidden.T, 2 * torch.eye(16), atol=1e-5, rtol=0)
-        torch.testing.assert_close(head @ head.T, gain**2 * torch.eye(len(head)), atol=1e-5, rtol=0)
-        assert not layers[-1].bias.any()
+    for weight in network.towers.weights[1]:
+        torch.testing.assert_close(weight @ weight.T, 2 * torch.eye(16), atol=1e-5, rtol=0)
+    for head, gain in ((network.policy_head, 0.01), (network.value_head, 1.0)):
+        square, one = head.weight @ head.weight.T, torch.eye(len(head.weight))
+        torch.testing.assert_close(square, gain**2 * one, atol=1e-5, rtol=0)
+        assert not head.bias.any()
 
 
 def test_weights_depend_on_the_seed_alone() -> None:
@@ -65,7 +67,7 @@ def test_weights_depend_on_the_seed_alone() -> None:
 
 def test_quick_tanh_is_tanh_and_so_is_its_slope() -> None:
     x = torch.linspace(-20, 20, 4001, dtype=torch.float32, requires_grad=True)
-    quick = Tanh()(x)
+    quick = tanh(x)
     (slope,) = torch.autograd.grad(quick.sum(), x)
     exact = torch.tanh(x.double())
     assert (quick - exact).abs().max() < 2e-7

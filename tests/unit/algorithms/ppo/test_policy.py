@@ -90,7 +90,8 @@ def test_density_of_a_bounded_action_is_that_of_a_normal_in_units_of_half_its_wi
     policy = make_policy(ODD_BOX, 1, network={"initial_log_std": -0.5})
     action, _, extras = policy.act(observe(1), None, mode="explore")
     with torch.no_grad():
-        mean = policy.network.policy(torch.from_numpy(observe(1)))
+        network = policy.network
+        mean = network.act(network.see(torch.from_numpy(observe(1))), None)[0].mean
     unit = (torch.from_numpy(action) - torch.tensor([-2.0, 2.5])) / torch.tensor([1.0, 2.0])
     normal = torch.distributions.Normal(mean, np.exp(-0.5))
     expected = normal.log_prob(unit).sum().item()
