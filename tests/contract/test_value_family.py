@@ -70,7 +70,14 @@ if TYPE_CHECKING:
     from rlplug.data import TransitionBatch
 
 TESTS = Path(__file__).parents[1]
+AGENTS: dict[str, Any] = {name: resolved(name).config.agent for name in members()}
 every_member = pytest.mark.parametrize("name", members())
+every_noisy_member = pytest.mark.parametrize(
+    "name", [name for name, agent in AGENTS.items() if agent.network.noisy is not None]
+)
+every_implicit_member = pytest.mark.parametrize(
+    "name", [name for name, agent in AGENTS.items() if agent.head.kind == "implicit-quantile"]
+)
 
 QUANTILE_ADAM = {"agent.optimizer.learning_rate": 5e-5, "agent.optimizer.arguments.eps": 0.01 / 32}
 IQN_HEAD = {
@@ -308,7 +315,7 @@ def test_a_policy_travels_to_another_process(name: str, tmp_path: Path) -> None:
             np.testing.assert_array_equal(actions[0], actions[2])
 
 
-@pytest.mark.parametrize("name", [n for n in members() if "noisy" in PAPER_SETTINGS[n].values()])
+@every_noisy_member
 def test_every_update_draws_new_noise_for_each_sample_and_network(
     name: str, tmp_path: Path
 ) -> None:
@@ -347,16 +354,16 @@ def test_epsilon_has_decayed_when_the_warm_up_outlasts_its_schedule(tmp_path: Pa
     assert run.onlooker.updates_at[0] > 40
 
 
-@pytest.mark.parametrize("name", [n for n in members() if "iqn" in n])
+@every_implicit_member
 def test_risk_level_changes_acting_and_no_target(name: str, tmp_path: Path) -> None:
     runs = [
         Run(resolved(name, short(name) | {"agent.head.risk_level": level}), tmp_path)
         for level in (1.0, 0.1)
     ]
-    batch = batch_of(runs[0].train())
+    batches = list(runs[0].train().replay.minibatches(20, 16))
     runs[1].agent.load_state_dict(copy.deepcopy(runs[0].agent.state_dict()))
     for run in runs:
-        for _ in range(3):
+        for batch in batches:
             run.agent.update(batch)
     states = [run.agent.state_dict() for run in runs]
     assert differences(*states) == []

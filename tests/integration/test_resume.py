@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import signal
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import rlplug
 from rlplug.checkpoint import load_component, newest_checkpoint
-
-if TYPE_CHECKING:
-    import subprocess
+from rlplug.run_folder import RunFolder
 
 MOMENT = "INTERRUPT"
 """Tells `interrupting_wrapper` when to send which signal."""
@@ -23,32 +23,43 @@ RAINBOW_LIKE = (
 INTERRUPTING = "dqn cartpole --env.wrappers interrupting_wrapper:Interrupting --steps 700"
 
 
-def read_reports(process: subprocess.Popen[str], count: int) -> None:
-    """Read what a run prints, up to its report number `count`."""
-    while count:
-        line = process.stdout.readline()
-        assert line, process.stderr.read()
-        count -= "steps/s" in line
+@pytest.fixture
+def stopped_at(lab, monkeypatch):
+    """Start a run in a process that stops itself at a step of an environment, and wait for that."""
+
+    @contextlib.contextmanager
+    def start(step, settings):
+        monkeypatch.setenv(MOMENT, f"{signal.SIGSTOP:d} at {step}")
+        with lab.start(settings) as process:
+            monkeypatch.delenv(MOMENT)
+            try:
+                _, status = os.waitpid(process.pid, os.WUNTRACED)
+                assert os.WIFSTOPPED(status)
+                yield process
+            finally:
+                process.kill()
+
+    return start
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "name", "reports"),
-    [(signal.SIGINT, 130, "Ctrl-C", 7), (signal.SIGTERM, 143, "SIGTERM", 23)],
+    ("number", "code", "name", "step"),
+    [(signal.SIGINT, 130, "Ctrl-C", 61), (signal.SIGTERM, 143, "SIGTERM", 204)],
     ids=["SIGINT", "SIGTERM"],
 )
 def test_interrupted_from_outside_it_resumes_in_another_process_to_the_bit(
-    lab, number, code, name, reports
+    lab, stopped_at, number, code, name, step
 ):
-    settings = f"dqn cartpole --workers 3 --steps 900 {RAINBOW_LIKE}"
-    with lab.start(settings) as process:
-        read_reports(process, reports)
+    settings = f"{INTERRUPTING} {RAINBOW_LIKE} --workers 3"
+    with stopped_at(step, settings) as process:
         process.send_signal(number)
+        process.send_signal(signal.SIGCONT)
         _, errors = process.communicate()
     assert process.returncode == code
     (broken,) = lab.runs()
     record = lab.record(broken)
     assert record["state"] == "interrupted"
-    assert 0 < record["env_steps"] < 900
+    assert 0 < record["env_steps"] < 700
     assert errors == record["outcome"] + "\n"
     assert errors.startswith(f"Stopped by {name} after {record['env_steps']:,} environment steps")
     assert f"(resume: rlplug train --resume {broken})" in errors
@@ -105,19 +116,15 @@ def test_ctrl_c_in_the_last_evaluation_leaves_a_complete_run(lab, monkeypatch):
     assert lab.record(run_dir)["state"] == "finished"
 
 
-def test_killed_it_counts_as_crashed_and_resumes(lab):
-    settings = "dqn cartpole --steps 1000"
-    with lab.start(settings) as process:
-        read_reports(process, 35)
+def test_killed_it_counts_as_crashed_and_resumes(lab, stopped_at):
+    with stopped_at(333, INTERRUPTING) as process:
         process.kill()
     (broken,) = lab.runs()
     assert lab.record(broken)["state"] == "running"
-    from rlplug.run_folder import RunFolder
-
     assert RunFolder.open(lab.folder / broken).state == "crashed"
     outcome = lab(f"train --resume {broken}")
     assert outcome.code == 0, outcome.err
-    unbroken = lab.train(settings)
+    unbroken = lab.train(INTERRUPTING)
     assert lab.state(broken) == lab.state(unbroken)
     assert lab.rows(broken) == lab.rows(unbroken)
 
@@ -139,12 +146,10 @@ def test_a_finished_run_says_what_to_do_and_goes_on_with_more_steps(lab):
     assert "steps: 600" in (run_dir / "config.yaml").read_text()
 
 
-def test_a_run_that_another_process_writes_is_refused(lab):
-    with lab.start("dqn cartpole --steps 100_000") as process:
-        read_reports(process, 1)
+def test_a_run_that_another_process_writes_is_refused(lab, stopped_at):
+    with stopped_at(20, INTERRUPTING) as process:
         (run_dir,) = lab.runs()
         outcome = lab(f"train --resume {run_dir}")
-        process.kill()
     assert outcome.code == 2
     assert f"in use by process {process.pid}" in outcome.err
 
@@ -196,13 +201,11 @@ def test_an_error_in_a_resumed_run_names_the_checkpoint_it_came_from(lab):
 
 
 def test_loading_takes_the_newest_weights_of_an_interrupted_run(lab, monkeypatch):
-    import rlplug
-
     monkeypatch.setenv(MOMENT, f"{signal.SIGTERM:d} at 300")
     _, run_dir = lab.fail(f"{INTERRUPTING} --evaluate.every_env_steps 700")
     loaded = rlplug.load(run_dir)
     assert loaded.info.env_steps == lab.record(run_dir)["env_steps"] == 304
-    weights: dict[str, Any] = load_component(loaded.checkpoint, "policy_weights")
+    weights = load_component(loaded.checkpoint, "policy_weights")
     assert weights
     report = json.loads(lab(f"eval {run_dir} --episodes 2 --json").out)
     assert report["trained_env_steps"] == 304

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.algorithms.ppo.config import PpoConfig
-    from rlplug.algorithms.ppo.experience import Memory
+    from rlplug.algorithms.ppo.experience import Recurrence
     from rlplug.data import Array, Rollout, Weights
     from rlplug.protocols import AgentContext, PolicyContext, State
 
@@ -99,10 +99,12 @@ class PpoAgent:
         Advantages and targets are computed once, with the weights of this moment. Update on each
         minibatch before the next is asked for: whether another epoch follows depends on it.
         """
+        rollouts = [rollout for rollout in rollouts if rollout.valid.any()]
+        if not rollouts:
+            return
         experience = self._experience(rollouts)
         for _ in range(self.config.epochs):
-            for minibatch in experience.epoch(self.config.batch_size):
-                yield self._standardized(minibatch)
+            yield from experience.epoch(self.config.batch_size)
             if self._has_moved_too_far():
                 break
         for rollout in rollouts:
@@ -140,23 +142,17 @@ class PpoAgent:
         target = self.config.target_kl
         return target is not None and float(torch.stack(measured).mean()) > target
 
-    def _standardized(self, batch: Minibatch) -> Minibatch:
-        if self.config.normalize_advantages != "minibatch":
-            return batch
-        return batch._replace(
-            rows=batch.rows._replace(advantage=standardized(batch.rows.advantage))
-        )
-
     def _experience(self, rollouts: Sequence[Rollout]) -> Experience:
-        rows, valid, memory = join([self._learned_from(rollout) for rollout in rollouts])
-        if self.config.normalize_advantages == "rollout":
+        rows, valid, recurrence = join([self._learned_from(rollout) for rollout in rollouts])
+        how = self.config.normalize_advantages
+        if how == "rollout":
             rows = rows._replace(advantage=standardized(rows.advantage, valid))
         if rows.value is not None and rows.target is not None:
             self._fit = (rows.value[valid], rows.target[valid])
-        return Experience(rows, valid, memory, self.generator)
+        return Experience(rows, valid, recurrence, self.generator, standardize=how == "minibatch")
 
-    def _learned_from(self, rollout: Rollout) -> tuple[Rows, Tensor, Memory | None]:
-        """Values, advantages and targets of one rollout, as rows; its valid ones; its memory."""
+    def _learned_from(self, rollout: Rollout) -> tuple[Rows, Tensor, Recurrence | None]:
+        """Values, advantages and targets of one rollout, as rows; its valid ones; what recurs."""
         observed = observe(rollout, self.network, self.context.device)
         outcome = self._outcome(rollout)
         advantage, target = self.estimate(outcome, observed.value, observed.next_value)
@@ -169,7 +165,7 @@ class PpoAgent:
             observed.value,
         )
         flat = optree.tree_map(lambda leaf: leaf.flatten(0, 1), by_step)
-        return Rows(observed.seen, *flat), outcome.valid.flatten(), observed.memory
+        return Rows(observed.seen, *flat), outcome.valid.flatten(), observed.recurrence
 
     def _outcome(self, rollout: Rollout) -> Outcome:
         reward = self._tensor(rollout.reward)

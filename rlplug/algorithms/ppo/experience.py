@@ -12,6 +12,7 @@ import optree
 import torch
 
 from rlplug.algorithms.ppo.sequences import Sequences, find_sequences, joined, packed
+from rlplug.ops.policy_losses import standardized
 from rlplug.ops.returns import next_values
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from rlplug.nn.recurrent import Packing
 
 _ROWS_AT_ONCE = 4096
-"""Rows that are valued in one forward pass, which bounds its memory."""
+"""Rows that are valued in one forward pass, which bounds its recurrence."""
 
 
 class Rows(NamedTuple):
@@ -52,7 +53,7 @@ class Minibatch(NamedTuple):
     """How the rows follow each other in time, where the network is recurrent."""
 
 
-class Memory(NamedTuple):
+class Recurrence(NamedTuple):
     """What a recurrent network needs beside the rows."""
 
     sequences: Sequences
@@ -69,7 +70,7 @@ class Observed(NamedTuple):
     """`[T, N]`; None without a value function."""
     next_value: Tensor | None
     """`[T, N]` of the observation that followed, before any reset."""
-    memory: Memory | None
+    recurrence: Recurrence | None
     """None where the network is not recurrent."""
 
 
@@ -88,32 +89,32 @@ def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
 
     observations = (rollout.observation, rollout.final_observation, rollout.next_observation)
     seen = network.see(optree.tree_map(together, *observations))
-    memory = None
+    recurrence = None
     if network.recurrent is not None:
         state = torch.as_tensor(rollout.extras["recurrent_state"], device=device)
-        memory = Memory(find_sequences(rollout), state.flatten(0, 1))
+        recurrence = Recurrence(find_sequences(rollout), state.flatten(0, 1))
     value = next_value = None
     if network.has_value:
-        values = _values(network, seen, num_rows + num_finals + num_envs, memory)
+        values = _values(network, seen, num_rows + num_finals + num_envs, recurrence)
         own, final, following = torch.split(values, [num_rows, num_finals, num_envs])
         value = own.view(num_steps, num_envs)
         final_steps = torch.as_tensor(rollout.final_steps, device=device)
         next_value = next_values(value, following, final_steps, final)
-    return Observed(_part(seen, slice(num_rows)), value, next_value, memory)
+    return Observed(_part(seen, slice(num_rows)), value, next_value, recurrence)
 
 
 def _values(
-    network: ActorCritic, seen: tuple[Tree, Tree], num_rows: int, memory: Memory | None
+    network: ActorCritic, seen: tuple[Tree, Tree], num_rows: int, recurrence: Recurrence | None
 ) -> Tensor:
     """Values `[num_rows]`.
 
     A recurrent network sees the rows of each episode in order, and then what followed the last.
     """
-    if memory is None:
+    if recurrence is None:
         starts = range(0, num_rows, _ROWS_AT_ONCE)
         chunks = [_part(seen, slice(start, start + _ROWS_AT_ONCE)) for start in starts]
         return torch.cat([network.values(chunk) for chunk in chunks])
-    order, packing = packed(*memory, with_successor=True)
+    order, packing = packed(*recurrence, with_successor=True)
     in_order = network.values(_part(seen, order), packing)
     return in_order.new_zeros(num_rows).index_copy(0, order, in_order)
 
@@ -124,18 +125,26 @@ class Experience:
     Args:
         rows: `[R]` of all rollouts, one after the other.
         valid: `[R]` bool.
-        memory: None where the network is not recurrent.
+        recurrence: None where the network is not recurrent.
         generator: Shuffles, on the rows' device.
+        standardize: Bring the advantages of each minibatch to mean 0 and deviation 1.
     """
 
     def __init__(
-        self, rows: Rows, valid: Tensor, memory: Memory | None, generator: Generator
+        self,
+        rows: Rows,
+        valid: Tensor,
+        recurrence: Recurrence | None,
+        generator: Generator,
+        *,
+        standardize: bool,
     ) -> None:
         self._rows = rows
         self._valid_rows = valid.nonzero().squeeze(1)
         self.num_rows = len(self._valid_rows)
-        self._memory = memory
+        self._recurrence = recurrence
         self._generator = generator
+        self._standardize = standardize
 
     def epoch(self, batch_size: int | None) -> Iterator[Minibatch]:
         """Every transition once, in as many equal minibatches as `batch_size` asks for.
@@ -144,48 +153,54 @@ class Experience:
         of them tiny. Those of a recurrent network are whole environments.
         """
         parts = 1 if batch_size is None else math.ceil(self.num_rows / batch_size)
-        if self._memory is not None:
-            yield from self._by_environment(self._memory, parts)
+        if self._recurrence is not None:
+            yield from self._by_environment(self._recurrence, parts)
         elif parts > 1:
             shuffled = _part(self._rows, self._valid_rows[self._permutation(self.num_rows)])
             for first, last in pairwise(_bounds(self.num_rows, parts)):
-                yield Minibatch(_part(shuffled, slice(first, last)))
-        elif parts == 1:
+                yield self._minibatch(_part(shuffled, slice(first, last)))
+        else:
             yield self._everything
 
     @cached_property
     def _everything(self) -> Minibatch:
+        """The same in every epoch: there is nothing to shuffle."""
         if self.num_rows == len(self._rows.log_prob):
-            return Minibatch(self._rows)
-        return Minibatch(_part(self._rows, self._valid_rows))
+            return self._minibatch(self._rows)
+        return self._minibatch(_part(self._rows, self._valid_rows))
 
-    def _by_environment(self, memory: Memory, parts: int) -> Iterator[Minibatch]:
+    def _by_environment(self, recurrence: Recurrence, parts: int) -> Iterator[Minibatch]:
         """Environments are shuffled, time never is."""
-        sequences, state = memory
+        sequences, state = recurrence
         environments = np.unique(sequences.environment)
         shuffled = environments[self._permutation(len(environments)).cpu().numpy()]
         for first, last in pairwise(_bounds(len(shuffled), min(parts, len(shuffled)))):
             chosen = np.isin(sequences.environment, shuffled[first:last])
             order, packing = packed(Sequences(*(column[chosen] for column in sequences)), state)
-            yield Minibatch(_part(self._rows, order), packing)
+            yield self._minibatch(_part(self._rows, order), packing)
+
+    def _minibatch(self, rows: Rows, packing: Packing | None = None) -> Minibatch:
+        if self._standardize:
+            rows = rows._replace(advantage=standardized(rows.advantage))
+        return Minibatch(rows, packing)
 
     def _permutation(self, count: int) -> Tensor:
         return torch.randperm(count, generator=self._generator, device=self._generator.device)
 
 
 def join(
-    parts: Sequence[tuple[Rows, Tensor, Memory | None]],
-) -> tuple[Rows, Tensor, Memory | None]:
-    """Rows, which of them are valid, and memory: of each rollout, then of all."""
+    parts: Sequence[tuple[Rows, Tensor, Recurrence | None]],
+) -> tuple[Rows, Tensor, Recurrence | None]:
+    """Rows, which of them are valid, and recurrence: of each rollout, then of all."""
     if len(parts) == 1:
         return parts[0]
-    rows, valid, memories = zip(*parts, strict=True)
+    rows, valid, recurrences = zip(*parts, strict=True)
     every_row: Any = optree.tree_map(lambda *leaves: torch.cat(leaves), *rows)
-    memory = None
-    if None not in memories:
-        sequences = joined([each.sequences for each in memories], [len(each) for each in valid])
-        memory = Memory(sequences, torch.cat([each.recurrent_state for each in memories]))
-    return every_row, torch.cat(valid), memory
+    recurrence = None
+    if None not in recurrences:
+        sequences = joined([each.sequences for each in recurrences], [len(each) for each in valid])
+        recurrence = Recurrence(sequences, torch.cat([each.recurrent_state for each in recurrences]))
+    return every_row, torch.cat(valid), recurrence
 
 
 def _part(rows: Any, which: slice | Tensor) -> Any:
@@ -196,5 +211,5 @@ def _part(rows: Any, which: slice | Tensor) -> Any:
 
 
 def _bounds(count: int, parts: int) -> list[int]:
-    """Where `parts` begin and end that divide `count` rows evenly; `[0]` for no parts."""
-    return [count * part // parts for part in range(parts)] + [count] if parts else [0]
+    """Where `parts` begin and end that divide `count` rows evenly."""
+    return [count * part // parts for part in range(parts + 1)]

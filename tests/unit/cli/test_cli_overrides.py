@@ -71,7 +71,7 @@ def complete(line: str, word: int) -> list[str]:
     [
         ("rlplug tr", 1, ["train"]),
         ("rlplug train qr", 2, ["qr-dqn"]),
-        ("rlplug train dqn cart", 3, ["cartpole"]),
+        ("rlplug train dqn acro", 3, ["acrobot"]),
         ("rlplug train dqn cartpole --agent.batch", 4, ["--agent.batch_size"]),
         ("rlplug train dqn cartpole --ste", 4, ["--steps"]),
         ("rlplug train dqn cartpole --replay.sampler ", 5, ["uniform", "prioritized"]),
