@@ -78,7 +78,7 @@ def table(work: str, systems: list[tuple[str, str]], runs: int, python: str) -> 
 def main() -> None:
     """Parse, run, print, and write where asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("work", nargs="*", default=["W1", "W1j"], help=f"of {', '.join(WORK)}")
+    parser.add_argument("work", nargs="*", default=list(WORK), help=f"of {', '.join(WORK)}")
     parser.add_argument("--peer", choices=["sb3"], default="sb3")
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--runs", type=int, default=3)

@@ -133,7 +133,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__)
     parser.add_argument("suite", choices=sorted(SUITES))
     parser.add_argument("--seeds", default="10-14", help="first-last")
-    parser.add_argument("--only", default="", help="algorithms, separated by commas")
+    parser.add_argument(
+        "--only", default="", help="algorithms, or pairs ('ppo cartpole'), separated by commas"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     first, last = map(int, options.seeds.split("-"))
@@ -142,7 +144,7 @@ def main() -> None:
     command = f"python -m benchmarks.learning {options.suite} --seeds FIRST-LAST --only ALGORITHM"
     with ThreadPoolExecutor(options.jobs) as pool:
         for entry in SUITES[options.suite]:
-            if wanted and entry.algorithm not in wanted:
+            if wanted and not wanted & {entry.algorithm, entry.key}:
                 continue
             jobs = [Job(entry, seed) for seed in range(first, last + 1)]
             figures = [figures for _, figures in pool.map(run_job, jobs)]

@@ -32,8 +32,8 @@ def main(name: str, threads: str) -> None:
     at, iterations = time.perf_counter(), 2_000 // work.updates_per_iteration
     for _ in range(iterations):
         with torch.inference_mode():
-            for _ in range(work.collect_env_steps):
-                online(observation[:1]).argmax(1)
+            for _ in range(work.collect_env_steps // work.num_envs):
+                online(observation[: work.num_envs]).argmax(1)
         for _ in range(work.updates_per_iteration):
             with torch.no_grad():
                 returns = 1 + 0.99 * target(observation).amax(1)

@@ -16,6 +16,7 @@ def main(name: str, threads: str) -> None:
     import torch
     from stable_baselines3 import DQN
     from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
 
     if threads.isdigit():
         torch.set_num_threads(int(threads))
@@ -33,14 +34,16 @@ def main(name: str, threads: str) -> None:
 
     model = DQN(
         "MlpPolicy",
-        "CartPole-v1",
+        make_vec_env("CartPole-v1", work.num_envs, seed=0),
         learning_rate=work.learning_rate,
         batch_size=work.batch_size,
         buffer_size=work.capacity,
         learning_starts=work.warmup_env_steps,
-        train_freq=work.collect_env_steps,
+        train_freq=work.collect_env_steps // work.num_envs,
         gradient_steps=work.updates_per_iteration,
         target_update_interval=work.target_update_every_updates,
+        tau=work.target_update_rate,
+        n_steps=work.n_step,
         exploration_fraction=0.16,
         exploration_final_eps=0.04,
         policy_kwargs={"net_arch": list(work.hidden_sizes)},

@@ -37,5 +37,17 @@ VALUE_FAMILY = (
 
 SUITES: dict[str, tuple[Entry, ...]] = {
     "first-command": (Entry("dqn", "cartpole", 50_000, 475),),
+    "actor-critic": (
+        Entry("ppo", "cartpole", 100_000, 475),
+        Entry("a2c", "cartpole", 500_000, 475),
+        Entry("reinforce", "cartpole", 300_000, 350),
+        Entry("ppo", "pendulum", 300_000, -250),
+        Entry("recurrent-ppo", "cartpole-positions", 300_000, 400),
+        Entry("ppo", "LunarLander-v3", 1_000_000, 200),
+        Entry("sac", "pendulum", 20_000, -200),
+        Entry("td3", "pendulum", 20_000, -200),
+        Entry("ddpg", "pendulum", 20_000, -250),
+        Entry("sac-discrete", "cartpole", 100_000, 400),
+    ),
     "value-family": tuple(Entry(name, "cartpole", 100_000, 475) for name in VALUE_FAMILY),
 }

@@ -18,9 +18,28 @@ class DqnWork(NamedTuple):
     updates_per_iteration: int
     target_update_every_updates: int
     hidden_sizes: tuple[int, ...]
+    num_envs: int = 1
+    n_step: int = 1
+    target_update_rate: float = 1.0
 
 
 WORK = {
+    "preset": DqnWork(
+        name="DQN CartPole-v1 as in rlplug's preset: 8 environments, 32 updates of batch 64 every "
+        "64 steps, three-step returns, slow target, MLP 256-256",
+        env_steps=20_480,
+        learning_rate=1e-3,
+        batch_size=64,
+        capacity=100_000,
+        warmup_env_steps=1_000,
+        collect_env_steps=64,
+        updates_per_iteration=32,
+        target_update_every_updates=1,
+        hidden_sizes=(256, 256),
+        num_envs=8,
+        n_step=3,
+        target_update_rate=0.01,
+    ),
     "W1": DqnWork(
         name="DQN CartPole-v1, 128 updates of batch 64 every 256 steps, MLP 256-256",
         env_steps=20_480,

@@ -79,6 +79,7 @@ def test_own_algorithm_takes_the_gap_off_the_reward(monkeypatch):
 
     monkeypatch.syspath_prepend(str(EXAMPLES))
     example = importlib.import_module("advantage_learning")
+    del sys.modules["advantage_learning"]  # other tests load files of this name
     box = gymnasium.spaces.Box(-1.0, 1.0, (2,))
     context = AgentContext(box, gymnasium.spaces.Discrete(2), 1000, Seeds(0))
     agent = example.build_agent(example.AdvantageLearningConfig(action_gap=0.5), context)

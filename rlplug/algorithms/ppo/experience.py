@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rlplug.nn.recurrent import Packing
 
 _ROWS_AT_ONCE = 4096
-"""Rows that are valued in one forward pass, which bounds its recurrence."""
+"""Rows that are valued in one forward pass, which bounds its memory."""
 
 
 class Rows(NamedTuple):
@@ -199,7 +199,9 @@ def join(
     recurrence = None
     if None not in recurrences:
         sequences = joined([each.sequences for each in recurrences], [len(each) for each in valid])
-        recurrence = Recurrence(sequences, torch.cat([each.recurrent_state for each in recurrences]))
+        recurrence = Recurrence(
+            sequences, torch.cat([each.recurrent_state for each in recurrences])
+        )
     return every_row, torch.cat(valid), recurrence
 
 

@@ -195,8 +195,8 @@ def test_nested_observation_has_one_encoder_for_each_leaf():
 def test_leaf_changes_only_its_own_features():
     space = spaces.Dict({"a": spaces.Box(-1, 1, (2,)), "b": spaces.Box(-1, 1, (3,))})
     encoder = build_encoder(AutoEncoder(hidden_sizes=(4,)), space)
-    observation = {"a": torch.randn(1, 2), "b": torch.randn(1, 3)}
-    moved = {"a": observation["a"], "b": torch.randn(1, 3)}
+    observation = {"a": torch.randn(64, 2), "b": torch.randn(64, 3)}
+    moved = {"a": observation["a"], "b": torch.randn(64, 3)}
     assert torch.equal(encoder(observation)[:, :4], encoder(moved)[:, :4])
     assert not torch.equal(encoder(observation)[:, 4:], encoder(moved)[:, 4:])
 
