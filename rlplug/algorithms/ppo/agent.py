@@ -118,8 +118,9 @@ class PpoAgent:
         policy_loss, diagnostics = self.objective(
             log_prob, rows.log_prob, rows.advantage, self.clip_ratio
         )
-        entropy = distribution.entropy().mean()
-        loss = policy_loss - self.entropy_coefficient * entropy
+        entropy, loss = distribution.entropy().mean(), policy_loss
+        if self.entropy_coefficient:  # else it is measured and not differentiated
+            loss = loss - self.entropy_coefficient * entropy
         metrics = {"policy_loss": policy_loss, "entropy": entropy} | diagnostics
         if value is not None:
             metrics["value_loss"] = value_loss = self._value_loss(value, rows).mean()
