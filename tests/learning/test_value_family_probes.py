@@ -27,7 +27,7 @@ FAST: dict[str, Any] = {
     "agent.target_update_every_updates": 1,
     "agent.target_update_rate": 0.1,
     "replay.gamma": GAMMA,
-    "train.steps": 450,
+    "train.steps": 600,
     "train.warmup_env_steps": 100,
     "train.collect_env_steps": 16,
     "train.updates_per_env_step": 2,
