@@ -117,11 +117,13 @@ class FrameRing:
         return numbers
 
     def _write_whole(self, stream: Array, stack: Array) -> list[int]:
+        # The newest frame always gets a number, if only of zeros: a stack without one would count
+        # as kept for ever, and hide that the stacks after it have lost frames.
         numbers: list[int] = []
         for k, frame in enumerate(stack):
-            if not frame.any():
+            if not frame.any() and k < len(stack) - 1:
                 numbers.append(_ZERO_FRAME)
-            elif k > 0 and np.array_equal(frame, stack[k - 1]):
+            elif numbers and numbers[-1] != _ZERO_FRAME and np.array_equal(frame, stack[k - 1]):
                 numbers.append(numbers[-1])
             else:
                 numbers.append(int(self._write(stream, frame[None])[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from replay_world import Everything, World, assert_holds
 
@@ -61,6 +61,14 @@ def image_replay(capacity: int, num_streams: int, n_step: int, frame_stack: str)
     rows=st.integers(2, 12),
     n_step=st.integers(1, 2),
     seed=st.integers(0, 1000),
+)
+@example(  # a reset to a black stack
+    resets=["unrelated", "shift", "repeat", "repeat"],
+    num_shades=2,
+    outcomes=["ititi", "t.t", "i", "iitit", "tiitti"],
+    rows=7,
+    n_step=1,
+    seed=35,
 )
 def test_unique_frames_give_back_the_stacks_that_were_shown(
     resets, num_shades, outcomes, rows, n_step, seed
