@@ -37,7 +37,7 @@ class Seeds:
 
     def integer(self, name: str) -> int:
         """A 31-bit seed, for libraries that take a plain integer."""
-        return int(self.sequence(name).generate_state(1, np.uint32)[0] >> 1)
+        return int(self.sequence(name).generate_state(1, np.uint32)[0]) >> 1
 
     def numpy(self, name: str) -> np.random.Generator:
         """A numpy generator (PCG64)."""
@@ -48,7 +48,7 @@ class Seeds:
         import torch
 
         generator = torch.Generator(device=device)
-        generator.manual_seed(int(self.sequence(name).generate_state(1, np.uint64)[0] >> 1))
+        generator.manual_seed(int(self.sequence(name).generate_state(1, np.uint64)[0]) >> 1)
         return generator
 
 
