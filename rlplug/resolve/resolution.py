@@ -138,7 +138,7 @@ def run_model(algorithm: AlgorithmSpec, env_config: str, trainer: TrainerSpec) -
     }
     typed: dict[str, Any] = {name: (_section(path), ...) for name, path in paths.items() if path}
     if not trainer.replay_config:
-        typed["replay"] = (None, None)
+        typed["replay"] = (type(None), None)
     return create_model("RunConfig", __base__=RunConfig, **typed)
 
 

@@ -56,13 +56,13 @@ def fast(algorithm: str) -> dict[str, Any]:
 @pytest.mark.parametrize("probe", SOLVABLE)
 def test_values_and_actions_are_learned(probe: str, algorithm: str, tmp_path: Path) -> None:
     run = Run(on_probe(algorithm, fast(algorithm), probe=probe), tmp_path).train()
-    environment = PROBES[probe].make()
+    environment: Any = PROBES[probe].make()
     observations, expected = environment.observations, environment.expected_value(GAMMA)
     action = run.policy(len(observations)).act(observations, None, mode="greedy").action
     with torch.inference_mode():
         values = run.agent.online.q_values(torch.from_numpy(observations)).amax(1).numpy()
     failure = f"{algorithm} fails the probe '{probe}'"
-    np.testing.assert_allclose(values, expected, rtol=0.02, atol=0.05, err_msg=failure)
+    np.testing.assert_allclose(values, expected, rtol=0.05, atol=0.05, err_msg=failure)
     column = action - int(environment.action_space.start)
     chosen = environment.expected_q_values(GAMMA)[np.arange(len(column)), column]
     np.testing.assert_allclose(chosen, expected, err_msg=f"{failure}: its actions {action}")
