@@ -105,7 +105,7 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
         "Mean return over 50 greedy episodes of the policy at the end of training, on seeds that "
         "were not used to choose settings (each row names its own: where a first measurement led "
         "to other settings, fresh seeds were taken). `solved` counts the seeds at or above the "
-        "mark.",
+        "mark, or below it where the row shows what cannot be learned.",
         "",
         "| algorithm | environment | env steps | mark | solved | each seed | mean ± std over seeds "
         "| training s |",
@@ -116,12 +116,13 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
         if not runs:
             continue
         means = [run["mean_return"] for run in runs]
-        solved = sum(mean >= entry.mark for mean in means)
+        solved = sum(map(entry.reaches, means))
+        mark = f"{'< ' if entry.stays_below else ''}{entry.mark:g}"
         spread = statistics.stdev(means) if len(means) > 1 else 0.0
         seconds = statistics.median(run["training_seconds"] for run in runs)
         each = ", ".join(f"{run['seed']}: {run['mean_return']:.0f}" for run in runs)
         lines.append(
-            f"| {entry.algorithm} | {entry.environment} | {entry.env_steps:,} | {entry.mark:g} | "
+            f"| {entry.algorithm} | {entry.environment} | {entry.env_steps:,} | {mark} | "
             f"{solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± {spread:.1f} | "
             f"{seconds:.0f} |"
         )

@@ -12,6 +12,12 @@ class Entry(NamedTuple):
     environment: str
     env_steps: int
     mark: float
+    stays_below: bool = False
+    """The mark is one that this algorithm cannot reach: what it lacks is what is shown."""
+
+    def reaches(self, mean_return: float) -> bool:
+        """Whether a seed's figure is what the row claims."""
+        return mean_return < self.mark if self.stays_below else mean_return >= self.mark
 
     @property
     def key(self) -> str:
@@ -43,6 +49,7 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         Entry("reinforce", "cartpole", 300_000, 350),
         Entry("ppo", "pendulum", 300_000, -250),
         Entry("recurrent-ppo", "cartpole-positions", 300_000, 400),
+        Entry("ppo", "cartpole-positions", 300_000, 200, stays_below=True),
         Entry("ppo", "LunarLander-v3", 1_000_000, 200),
         Entry("sac", "pendulum", 20_000, -200),
         Entry("td3", "pendulum", 20_000, -200),

@@ -83,14 +83,16 @@ class NetworkConfig(Config):
 
     encoder: EncoderConfig = AutoEncoder(hidden_sizes=())
     """From observation to features; the default hands vectors on as they are."""
+    trunk_sizes: Sizes = ()
+    """Layers that belong to the encoder and are shared as it is: (512,) makes Atari's network."""
     share_encoder: bool = True
     """One encoder for policy and value; else each has its own."""
     recurrent: RecurrentConfig = NotRecurrent()
     """What the network remembers from step to step."""
     hidden_sizes: Sizes = (64, 64)
-    """Layers after the features, once for the policy and once for the value."""
+    """Layers after that, once for the policy and once for the value."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Of these layers."""
+    """Of the trunk's and of these layers."""
     log_std: Literal["free", "state"] = "free"
     """Of Gaussian actions: learned beside the network, or its output."""
     initial_log_std: float = 0.0

@@ -76,7 +76,7 @@ class Observed(NamedTuple):
 
 @torch.no_grad()
 def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
-    """Bring a rollout's observations to the network, and value all of them together.
+    """Bring a rollout's observations to the network, and value all that acting did not.
 
     The T * N rows come first, then the F final observations, then the N next ones.
     """
@@ -95,16 +95,23 @@ def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
         recurrence = Recurrence(find_sequences(rollout), state.flatten(0, 1))
     value = next_value = None
     if network.has_value:
-        values = _values(network, seen, num_rows + num_finals + num_envs, recurrence)
-        own, final, following = torch.split(values, [num_rows, num_finals, num_envs])
-        value = own.view(num_steps, num_envs)
+        if "value" in rollout.extras:
+            value = torch.as_tensor(rollout.extras["value"], device=device)
+            values = _values(network, _part(seen, slice(num_rows, None)), num_finals + num_envs)
+        else:
+            values = _values(network, seen, num_rows + num_finals + num_envs, recurrence)
+            value, values = values[:num_rows].view(num_steps, num_envs), values[num_rows:]
+        final, following = values[:num_finals], values[num_finals:]
         final_steps = torch.as_tensor(rollout.final_steps, device=device)
         next_value = next_values(value, following, final_steps, final)
     return Observed(_part(seen, slice(num_rows)), value, next_value, recurrence)
 
 
 def _values(
-    network: ActorCritic, seen: tuple[Tree, Tree], num_rows: int, recurrence: Recurrence | None
+    network: ActorCritic,
+    seen: tuple[Tree, Tree],
+    num_rows: int,
+    recurrence: Recurrence | None = None,
 ) -> Tensor:
     """Values `[num_rows]`.
 

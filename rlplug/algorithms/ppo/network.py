@@ -51,11 +51,9 @@ class ActorCritic(nn.Module):
         self.normalizer = ObservationNormalizer(visible) if config.normalize_observations else None
         self.has_value = config.advantage.kind != "returns"
         num_encoders = 2 if self.has_value and not network.share_encoder else 1
-        self.encoders = nn.ModuleList(
-            build_encoder(network.encoder, visible) for _ in range(num_encoders)
-        )
-        self.encoders.apply(_orthogonal)
-        features = int(self.encoders[0].num_features)  # type: ignore[arg-type]  # an Encoder
+        trunks = [Trunk(network, visible) for _ in range(num_encoders)]
+        self.encoders = nn.ModuleList(trunks)
+        features = trunks[0].num_features
         self.recurrent: Recurrent | None = None
         if network.recurrent.kind != "none":
             hidden_size = network.recurrent.hidden_size
@@ -67,6 +65,14 @@ class ActorCritic(nn.Module):
         self.towers = Towers(1 + self.has_value, features, network)
         self.policy_head = _head(self.towers.num_features, self.actions.num_parameters, gain=0.01)
         self.value_head = _head(self.towers.num_features, 1, gain=1.0) if self.has_value else None
+
+        self.values_while_acting = (
+            num_encoders == 1
+            and self.has_value
+            and self.recurrent is None
+            and any(True for _ in self.encoders.parameters())
+        )
+        """Whether `act` gives values: where they cost next to nothing beside the shared encoder."""
 
     @property
     def state_size(self) -> int:
@@ -84,8 +90,8 @@ class ActorCritic(nn.Module):
         """Distribution over `[B]` actions, and values `[B]`.
 
         Args:
-            seen: `[B, ...]`; in the order of `packing` where the network is recurrent.
-            packing: How rows follow each other in time.
+            seen: `[B, ...]`
+            packing: How rows follow each other in time, where the network is recurrent.
         """
         visible, mask = seen
         features = [self._remember(encoder(visible), packing) for encoder in self.encoders]
@@ -102,17 +108,39 @@ class ActorCritic(nn.Module):
 
     def act(
         self, seen: tuple[Tree, Tree], state: Tensor | None
-    ) -> tuple[Distribution, Tensor | None]:
-        """Distribution over `[N]` actions, and the next state `[N, S]`."""
+    ) -> tuple[Distribution, Tensor | None, Tensor | None]:
+        """Distribution over `[N]` actions, values `[N]` or None, and the next state `[N, S]`."""
         visible, mask = seen
-        features = self.encoders[0](visible)
+        features, value = self.encoders[0](visible), None
         if self.recurrent is not None and state is not None:
             features, state = self.recurrent.step(features, state)
+        if self.values_while_acting and self.value_head is not None:
+            value = self.value_head(self.towers.alone(1, features)).squeeze(1)
         parameters = self.policy_head(self.towers.alone(0, features))
-        return self.actions.build(parameters, mask), state
+        return self.actions.build(parameters, mask), value, state
 
     def _remember(self, features: Tensor, packing: Packing | None) -> Tensor:
         return features if self.recurrent is None else self.recurrent(features, packing)
+
+
+class Trunk(nn.Module):
+    """An encoder and the layers that belong to it."""
+
+    def __init__(self, config: NetworkConfig, observation_space: Space) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config.encoder, observation_space)
+        sizes = (self.encoder.num_features, *config.trunk_sizes)
+        self.num_features = sizes[-1]
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.activation = _activation(config)
+        self.apply(_orthogonal)
+
+    def forward(self, observation: Tree) -> Tensor:
+        """`[B, *obs]` -> `[B, D]`."""
+        features = self.encoder(observation)
+        for layer in self.layers:
+            features = self.activation(layer(features))
+        return features
 
 
 class Towers(nn.Module):
@@ -140,7 +168,7 @@ class Towers(nn.Module):
             for tower in weight:
                 nn.init.orthogonal_(tower, _GAIN)
         self.num_towers = num_towers
-        self.activation = tanh if config.activation == "tanh" else torch.relu
+        self.activation = _activation(config)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, ...]:
         """`[B, D]` for each tower, or one for all, -> `[B, H]` of each tower."""
@@ -155,6 +183,10 @@ class Towers(nn.Module):
         for weight, bias in zip(self.weights, self.biases, strict=True):
             features = self.activation(torch.addmm(bias[tower], features, weight[tower]))
         return features
+
+
+def _activation(config: NetworkConfig) -> Callable[[Tensor], Tensor]:
+    return tanh if config.activation == "tanh" else torch.relu
 
 
 def _head(inputs: int, outputs: int, *, gain: float) -> nn.Linear:

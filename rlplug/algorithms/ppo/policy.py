@@ -41,20 +41,23 @@ class PpoPolicy:
     def act(self, observation: Tree, policy_state: Tree, *, mode: Mode) -> PolicyStep:
         """Actions `[N, ...]` for `[N, *obs]`; `explore` and `sample` draw alike.
 
-        The extras are `log_prob` `[N]` of the action as it is stored, in the space's terms, and
-        `recurrent_state` `[N, S]` before this step, where there is one.
+        The extras are `log_prob` `[N]` of the action as it is stored, in the space's terms;
+        `recurrent_state` `[N, S]` before this step, where there is one; `value` `[N]` where it is
+        nearly free.
         """
         network = self.network
         with torch.inference_mode():
             seen = network.see(optree.tree_map(self._tensor, observation))
             state = None if policy_state is None else self._tensor(policy_state)
-            distribution, state = network.act(seen, state)
+            distribution, value, state = network.act(seen, state)
             is_greedy = mode == "greedy"
             chosen = distribution.mode() if is_greedy else distribution.sample(self.generator)
             action = network.actions.to_environment(chosen)
             # of what is stored: to the environment's units and back is not always exact
             log_prob = distribution.log_prob(network.actions.from_environment(action))
         extras = {"log_prob": _array(log_prob)}
+        if value is not None:
+            extras["value"] = _array(value)
         if policy_state is not None:
             extras["recurrent_state"] = policy_state
         next_state = None if state is None else _array(state)

@@ -79,21 +79,22 @@ def joined(parts: Sequence[Sequences], num_rows: Sequence[int]) -> Sequences:
 def packed(
     sequences: Sequences, recurrent_state: torch.Tensor, *, with_successor: bool = False
 ) -> tuple[torch.Tensor, Packing]:
-    """Rows `[B]` int64 in the order in which a recurrent network takes them, and their packing.
+    """Rows `[B]` int64 of all sequences, and how these make them up for a recurrent network.
 
     Args:
         sequences: All of them are packed.
         recurrent_state: `[rows, S]` state before each row.
         with_successor: Add the observation that followed to the end of each sequence.
     """
-    order = np.argsort(-sequences.length, kind="stable")
-    first, stride, length, successor, _ = (column[order] for column in sequences)
-    step = np.arange(length[0] + with_successor)[:, None]  # [L, P] with the rest
+    first, stride, length, successor, _ = sequences
+    num_steps = int(length.max()) + with_successor
+    step = np.arange(num_steps)[:, None]  # [L, P] with the rest
     rows = np.where(step < length, first + step * stride, successor)
     exists = step < length + with_successor
     device = recurrent_state.device
     packing = Packing(
-        batch_sizes=torch.from_numpy(exists.sum(axis=1)),
+        place=torch.as_tensor(np.flatnonzero(exists), device=device),
+        num_steps=num_steps,
         initial_state=recurrent_state[torch.as_tensor(first, device=device)],
     )
     return torch.as_tensor(rows[exists], device=device), packing

@@ -15,7 +15,9 @@ def test_packed_sequences_are_what_steps_one_by_one_give(kind: str) -> None:
     features = torch.randn(4, 5, 3)
     initial = torch.randn(4, layer.state_size)
     rows = [(p, step) for step in range(5) for p in range(4) if step < lengths[p]]
-    packing = Packing(torch.tensor([4, 3, 3, 1, 1]), initial)
+    order = torch.randperm(len(rows)).tolist()  # rows may come in any order
+    rows = [rows[i] for i in order]
+    packing = Packing(torch.tensor([step * 4 + p for p, step in rows]), 5, initial)
     together = layer(torch.stack([features[p, step] for p, step in rows]), packing)
     for p, length in enumerate(lengths):
         state = initial[p : p + 1]
@@ -36,7 +38,7 @@ def test_state_is_one_array_whose_first_part_is_the_output(kind: str, state_size
 def test_gradients_reach_the_first_step_of_a_sequence_and_no_other_sequence(kind: str) -> None:
     layer = Recurrent(kind, 3, 4)  # type: ignore[arg-type]
     features = torch.randn(5, 3, requires_grad=True)  # rows: a0 b0 a1 b1 a2
-    output = layer(features, Packing(torch.tensor([2, 2, 1]), torch.zeros(2, layer.state_size)))
+    output = layer(features, Packing(torch.arange(5), 3, torch.zeros(2, layer.state_size)))
     output[4].sum().backward()
     assert features.grad is not None
     reached = features.grad.abs().sum(dim=1) > 0

@@ -100,6 +100,7 @@ FLIPS: dict[Key, list[Flip]] = {
     ("network.encoder.hidden_sizes", "auto"): [Flip((8,))],
     ("network.encoder.hidden_sizes", "mlp"): [Flip((8,), MLP)],
     ("network.encoder.channels", "impala-resnet"): [Flip((2, 2), IMPALA, world="images")],
+    ("network.trunk_sizes", None): [Flip((8,))],
     ("network.share_encoder", None): [Flip(False, {"network.encoder.hidden_sizes": (8,)})],
     ("network.recurrent", None): [Flip("lstm"), Flip("gru"), Flip("none", LSTM)],
     ("network.recurrent.hidden_size", "lstm"): [Flip(8, LSTM)],

@@ -72,8 +72,7 @@ def test_minibatches_of_a_recurrent_network_are_whole_environments_in_the_order_
         for n in set((mine % 4).tolist()):
             times = (mine // 4)[mine % 4 == n]
             assert sorted(times.tolist()) == np.flatnonzero(rollout.valid[:, n]).tolist()
-        assert int(batch.packing.batch_sizes.sum()) == len(mine)
-        assert batch.packing.batch_sizes[0] == len(batch.packing.initial_state)
+        assert len(batch.packing.place) == len(mine)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -148,3 +147,13 @@ def test_autoreset_modes_give_the_same_values_advantages_and_targets(
                 reference = found[0][key]
                 for other in found[1:]:
                     assert other[key] == pytest.approx(reference, abs=1e-4)
+
+
+def test_values_that_acting_stored_are_those_that_learning_would_find(by_hand: Any) -> None:
+    agent = by_hand.agent(network={"trunk_sizes": (8,)}, batch_size=None, epochs=1)
+    (rollout,) = scripted(agent, by_hand, AutoresetMode.SAME_STEP).collect(40)
+    assert "value" in rollout.extras
+    without = rollout._replace(extras={"log_prob": rollout.extras["log_prob"]})
+    left, right = (next(agent.minibatches([each])).rows for each in (rollout, without))
+    torch.testing.assert_close(left.value, right.value)
+    torch.testing.assert_close(left.target, right.target)

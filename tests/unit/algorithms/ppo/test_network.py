@@ -92,3 +92,27 @@ def test_value_alone_is_the_value_of_both() -> None:
     network = make(network={"share_encoder": False})
     seen = network.see(torch.rand(4, 5))
     torch.testing.assert_close(network.values(seen), network(seen)[1])
+
+
+def test_trunk_belongs_to_the_encoder_and_is_shared_like_it() -> None:
+    one = make(network={"trunk_sizes": (7,), "hidden_sizes": ()})
+    two = make(network={"trunk_sizes": (7,), "hidden_sizes": (), "share_encoder": False})
+    assert one.towers.num_features == two.towers.num_features == 7
+    assert [len(network.encoders) for network in (one, two)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "stores"),
+    [({"trunk_sizes": (7,)}, True), ({}, False), ({"recurrent": "lstm"}, False),
+     ({"trunk_sizes": (7,), "share_encoder": False}, False)],
+)  # fmt: skip
+def test_acting_values_what_it_sees_only_where_the_encoder_did_the_work(
+    settings: dict[str, Any], stores: bool
+) -> None:
+    network = make(network=settings)
+    seen = network.see(torch.rand(4, 5))
+    state = torch.zeros(4, network.state_size) if network.state_size else None
+    _, value, _ = network.act(seen, state)
+    assert (value is not None) is stores
+    if value is not None:
+        torch.testing.assert_close(value, network.values(seen))

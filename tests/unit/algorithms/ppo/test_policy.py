@@ -80,7 +80,7 @@ def test_log_probability_is_exactly_that_of_the_stored_action(kind: str) -> None
         step = policy.act(observe(), None, mode="explore")
         with torch.no_grad():
             network = policy.network
-            distribution, _ = network(network.see(torch.from_numpy(observe())))
+            distribution, *_ = network(network.see(torch.from_numpy(observe())))
             stored = torch.utils._pytree.tree_map(torch.from_numpy, step.action)
             again = distribution.log_prob(network.actions.from_environment(stored))
         np.testing.assert_array_equal(step.extras["log_prob"], again.numpy())

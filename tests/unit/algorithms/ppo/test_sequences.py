@@ -71,12 +71,14 @@ def test_packed_rows_are_all_first_steps_then_all_second_steps(
     # sequences by environment: rows 0 2 4 then 7; row 1 then 6; rows 3 5 then 8
     rows, packing = packed(find_sequences(rollout), state, with_successor=with_successor)
     if with_successor:
-        assert rows.tolist() == [0, 3, 1, 2, 5, 6, 4, 8, 7]
-        assert packing.batch_sizes.tolist() == [3, 3, 2, 1]
+        assert rows.tolist() == [0, 1, 3, 2, 6, 5, 4, 8, 7]
+        assert packing.place.tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 9]
+        assert packing.num_steps == 4
     else:
-        assert rows.tolist() == [0, 3, 1, 2, 5, 4]
-        assert packing.batch_sizes.tolist() == [3, 2, 1]
-    assert torch.equal(packing.initial_state, state[[0, 3, 1]])
+        assert rows.tolist() == [0, 1, 3, 2, 5, 4]
+        assert packing.place.tolist() == [0, 1, 2, 3, 5, 6]
+        assert packing.num_steps == 3
+    assert torch.equal(packing.initial_state, state[[0, 1, 3]])
 
 
 def test_joined_sequences_point_into_the_joined_rows(by_hand: Any) -> None:
