@@ -6,21 +6,14 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 from benchmarks.work import WORK
 
 
-def main(name: str, threads: str) -> None:
-    """Train the named work and report steady-state steps per second."""
-    started = time.perf_counter()
-    import torch
-    from stable_baselines3 import DQN
+def learn_timed(model: Any, env_steps: int) -> float:
+    """Train a model of theirs; environment steps per second from its first update on."""
     from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.env_util import make_vec_env
-
-    if threads.isdigit():
-        torch.set_num_threads(int(threads))
-    work = WORK[name]
 
     class SteadyState(BaseCallback):
         """Notes when the first update is over."""
@@ -32,6 +25,25 @@ def main(name: str, threads: str) -> None:
                 self.since = (self.num_timesteps, time.perf_counter())
             return True
 
+    callback = SteadyState()
+    model.learn(env_steps, callback=callback)
+    if callback.since is None:
+        msg = f"no update was made in {env_steps} steps"
+        raise RuntimeError(msg)
+    steps, at = callback.since
+    return float((model.num_timesteps - steps) / (time.perf_counter() - at))
+
+
+def main(name: str, threads: str) -> None:
+    """Train the named work and report steady-state steps per second."""
+    started = time.perf_counter()
+    import torch
+    from stable_baselines3 import DQN
+    from stable_baselines3.common.env_util import make_vec_env
+
+    if threads.isdigit():
+        torch.set_num_threads(int(threads))
+    work = WORK[name]
     model = DQN(
         "MlpPolicy",
         make_vec_env("CartPole-v1", work.num_envs, seed=0),
@@ -49,14 +61,8 @@ def main(name: str, threads: str) -> None:
         policy_kwargs={"net_arch": list(work.hidden_sizes)},
         seed=0,
     )
-    callback = SteadyState()
-    model.learn(work.env_steps, callback=callback)
-    if callback.since is None:
-        msg = f"{name}: no update was made in {work.env_steps} steps"
-        raise RuntimeError(msg)
-    steps, at = callback.since
     figures = {
-        "steps_per_second": (model.num_timesteps - steps) / (time.perf_counter() - at),
+        "steps_per_second": learn_timed(model, work.env_steps),
         "wall_seconds": time.perf_counter() - started,
         "peak_mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "updates": model._n_updates,  # no public count
