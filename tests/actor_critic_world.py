@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from rlplug.collect.local import LocalCollector
@@ -117,3 +118,43 @@ def learn_from(
         agent.update(batch)
     collector.close()
     return agent
+
+
+class Doors(gymnasium.Env[Any, Any]):
+    """One step: of four doors two are locked, and trying a locked one is an error.
+
+    Of the open ones the higher number earns 1, the other nothing.
+    """
+
+    observation_space = spaces.Dict(
+        {"number": spaces.Discrete(6), "action_mask": spaces.MultiBinary(4)}
+    )
+    action_space = spaces.Discrete(4)
+    PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        number = int(self.np_random.integers(6))
+        self.open = self.PAIRS[number]
+        mask = np.isin(np.arange(4), self.open).astype(np.int8)
+        self.shown = {"number": number, "action_mask": mask}
+        return self.shown, {}
+
+    def step(self, action: Any) -> Any:
+        if action not in self.open:
+            raise ValueError(f"door {action} is locked")
+        return self.shown, float(action == self.open[1]), True, False, {}
+
+
+class DoorsByInfo(Doors):
+    """The same, with the mask in the info and the number alone on show."""
+
+    observation_space = spaces.Discrete(6)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        shown, _ = super().reset(seed=seed, options=options)
+        return shown["number"], {"action_mask": shown["action_mask"]}
+
+    def step(self, action: Any) -> Any:
+        shown, reward, terminated, truncated, _ = super().step(action)
+        return shown["number"], reward, terminated, truncated, {}

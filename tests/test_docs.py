@@ -297,6 +297,14 @@ BRIEFLY = {
     "evaluate.final_episodes": 2,
     "evaluate.num_envs": 2,
 }
+ON_POLICY = {"ppo", "recurrent-ppo", "a2c", "reinforce"}
+"""Have no replay to warm up: of the `train` section, the steps alone are shortened."""
+
+
+def brief_settings(algorithm: str, steps: int) -> dict[str, object]:
+    skipped = "train." if algorithm in ON_POLICY else "-"
+    settings = {name: each for name, each in BRIEFLY.items() if not name.startswith(skipped)}
+    return settings | {"train.steps": steps}
 
 
 class Shell:
@@ -322,12 +330,12 @@ class Shell:
             if self.checks_only:
                 arguments = [*arguments, "--dry-run"]
             else:
-                arguments = [*arguments, *self.briefly("--resume" in arguments)]
+                arguments = [*arguments, *self.briefly(arguments[1], "--resume" in arguments)]
         assert cli.run(arguments) == 0, arguments
 
-    def briefly(self, resumes: bool) -> Iterator[str]:
+    def briefly(self, algorithm: str, resumes: bool) -> Iterator[str]:
         self.trained += 1  # so that a run that goes on has something left to do
-        for name, value in (BRIEFLY | {"train.steps": 150 * self.trained}).items():
+        for name, value in brief_settings(algorithm, 150 * self.trained).items():
             if not (resumes and name.startswith("train.") and name != "train.steps"):
                 yield f"--{name}={value}"
 
@@ -349,7 +357,9 @@ def briefly(monkeypatch, tmp_path, cache, fake_site):
     monkeypatch.setattr(
         rlplug.api,
         "train",
-        lambda *names, **more: train(*names, **(more | BRIEFLY | {"steps": 150})),
+        lambda algorithm, environment, *, steps=None, **more: train(
+            algorithm, environment, **(more | brief_settings(algorithm, 150))
+        ),
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     folder = tmp_path / "page"

@@ -36,6 +36,9 @@ class EnvConfig(Config):
     """Wrappers around each environment; the first is the innermost."""
     max_episode_steps: Annotated[Count, Field(gt=0)] | None = None
     """Environment steps after which an episode is truncated; None keeps the environment's own."""
+    action_mask: Literal["observation", "info"] = "observation"
+    """Where action masks are: under `action_mask` in a Dict observation, or also in the info, from
+    where they are brought into the observation; one reset of the environment shows whether."""
     vectorize: Literal["auto", "sync", "async"] = "auto"
     """`sync` steps environments in turn, `async` each in a process of its own; auto is the
     environment's native vector form where it has one, else sync."""

@@ -19,6 +19,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 
+from rlplug.envs.action_masks import fold_mask
 from rlplug.envs.config import EnvConfig
 from rlplug.envs.spec import CallableSpec
 from rlplug.envs.sub_environment import SubEnvironmentMaker, describe_error
@@ -51,7 +52,7 @@ def make_env(
     render_mode: str | None = None,
     evaluation: bool = False,
 ) -> Env:
-    """Build one environment: its maker, then the time limit, then the config's wrappers.
+    """Build one environment: its maker, the time limit, the config's wrappers, its action masks.
 
     Args:
         spec: What to build.
@@ -69,6 +70,9 @@ def make_env(
         env = _from_maker(spec, config, kwargs, render_mode)
     for position, wrapper in enumerate(config.wrappers):
         env = _wrapped(env, wrapper, f"env.wrappers[{position}]", spec.name)
+    if config.action_mask == "info":
+        with _building(spec.name):
+            env = fold_mask(env)
     return env
 
 

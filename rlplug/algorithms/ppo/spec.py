@@ -29,7 +29,7 @@ def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec
         ),
         action_spaces=("discrete", "multi-discrete", "multi-binary", "box", "dict", "tuple"),
         features=frozenset({"mask", "recurrent"}),
-        defaults={"launch": {"num_envs": 8}} | sections,
+        defaults={"launch": {"num_envs": 8}, "env": {"action_mask": "info"}} | sections,
     )
 
 

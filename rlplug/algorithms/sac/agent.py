@@ -23,6 +23,7 @@ Differs from the paper:
     - Importance weights of a prioritised replay multiply all three losses, which are means over
       the replay; the papers sample uniformly.
     - With n-step returns the entropies of the steps between are left out: the replay stores none.
+    - An action mask gives masked actions probability 0; the target entropy counts all actions.
     - Entropy is that of the action scaled to (−1, 1), whatever the bounds of the Box.
 
 Measured:

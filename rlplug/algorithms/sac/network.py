@@ -10,6 +10,7 @@ from gymnasium import spaces
 from torch import nn
 
 from rlplug.errors import IncompatibleError
+from rlplug.nn.action_masks import MaskSplitter, without_mask
 from rlplug.nn.action_spaces import distribution_for
 from rlplug.nn.critic import ActionCritic, DiscreteCritic, mlp
 from rlplug.nn.encoders import build_encoder
@@ -40,14 +41,17 @@ class Actor(nn.Module):
     ) -> None:
         super().__init__()
         self.actions = distribution_for(action_space, box="squashed", log_std="state")
-        self.encoder = build_encoder(config.encoder, observation_space)
+        self.split_mask = MaskSplitter(observation_space, action_space)
+        visible = without_mask(observation_space, action_space)
+        self.encoder = build_encoder(config.encoder, visible)
         self.layers = mlp(
             (self.encoder.num_features, *config.hidden_sizes, self.actions.num_parameters)
         )
 
     def forward(self, observation: Tree) -> Distribution:
         """`[B, *obs]` -> a distribution of `[B]` actions."""
-        return self.actions.build(self.layers(self.encoder(observation)))
+        visible, mask = self.split_mask(observation)
+        return self.actions.build(self.layers(self.encoder(visible)), mask)
 
 
 def build_actor(config: SoftConfig, context: AgentContext | PolicyContext) -> Actor:
@@ -75,7 +79,8 @@ def build_critic(config: SoftConfig, context: AgentContext) -> ActionCritic | Di
     network = config.network
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(context.seeds.integer("critic"))
-        encoder = build_encoder(network.encoder, context.observation_space)
+        visible = without_mask(context.observation_space, space)
+        encoder = build_encoder(network.encoder, visible)
         critic: ActionCritic | DiscreteCritic
         if isinstance(space, spaces.Discrete):
             critic = DiscreteCritic(encoder, int(space.n), network.hidden_sizes, config.num_critics)

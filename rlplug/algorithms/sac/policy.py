@@ -44,20 +44,24 @@ class SacPolicy:
     def act(self, observation: Tree, policy_state: Tree, *, mode: Mode) -> PolicyStep:
         """Actions `[N, ...]` for `[N, *obs]`.
 
-        The first steps of a run explore uniformly over the whole space; `sample` always draws from
-        the policy, and `greedy` takes its mode: for a Box the tanh of the mean.
+        The first steps of a run explore uniformly over all actions that no mask forbids; `sample`
+        always draws from the policy, and `greedy` takes its mode: for a Box the tanh of the mean.
         """
         if mode == "explore" and self.env_steps < self.config.random_env_steps:
-            num_envs = len(optree.tree_leaves(observation)[0])
-            return PolicyStep(self._random(num_envs), policy_state, {})
+            return PolicyStep(self._random(observation), policy_state, {})
         with torch.inference_mode():
             policy = self.actor(optree.tree_map(self._tensor, observation))
             drawn = policy.mode() if mode == "greedy" else policy.sample(self.torch_generator)
             action = self.actor.actions.to_environment(drawn).cpu().numpy()
         return PolicyStep(self._within_bounds(action), policy_state, {})
 
-    def _random(self, num_envs: int) -> Array:
-        space = self.space
+    def _random(self, observation: Tree) -> Array:
+        space, num_envs = self.space, len(optree.tree_leaves(observation)[0])
+        _, mask = self.actor.split_mask(observation)
+        if mask is not None:
+            order = self.generator.random((num_envs, space.n))
+            chosen: Array = np.where(mask, order, -1.0).argmax(axis=1)
+            return chosen + int(space.start)
         if isinstance(space, spaces.Discrete):
             return self.generator.integers(space.n, size=num_envs) + int(space.start)
         uniform = self.generator.uniform(space.low, space.high, (num_envs, *space.shape))

@@ -64,20 +64,27 @@ class DrawnActions:
 
 
 class AllActions:
-    """Discrete actions: the expectation itself (eqs. 10 and 12, arXiv:1910.07207)."""
+    """Discrete actions: the expectation itself (eqs. 10 and 12, arXiv:1910.07207).
+
+    Masked actions have probability 0, so that what critics think of them counts nowhere.
+    """
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
 
     def taken(self, critic: Critic, observation: Tree, action: Tensor) -> Tensor:
         """`[C, B]` of `[B]` actions."""
-        q_values = critic(observation)  # [C, B, A]
+        q_values = self._values(critic, observation)  # [C, B, A]
         index = self.actor.actions.from_environment(action).expand(q_values.shape[:2])
         return q_values.gather(2, index.unsqueeze(2)).squeeze(2)
 
     def soft_value(self, critic: Critic, observation: Tree, temperature: Tensor) -> SoftValue:
         """The smallest of the critics' values per action, averaged under the policy."""
         policy = cast("Categorical", self.actor(observation))
-        q_values = critic(observation).min(dim=0).values  # [C, B, A] -> [B, A]
+        q_values = self._values(critic, observation).min(dim=0).values  # [C, B, A] -> [B, A]
         value = expected_soft_value(q_values, policy.log_probs, temperature)
         return SoftValue(value, policy.entropy())
+
+    def _values(self, critic: Critic, observation: Tree) -> Tensor:
+        visible, _ = self.actor.split_mask(observation)
+        return critic(visible)

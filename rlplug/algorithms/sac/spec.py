@@ -40,5 +40,6 @@ SAC_DISCRETE = AlgorithmSpec(
     policy="rlplug.algorithms.sac.policy:SacPolicy",
     observation_spaces=_OBSERVATIONS,
     action_spaces=("discrete",),
-    defaults=_DEFAULTS,
+    features=frozenset({"mask"}),
+    defaults=_DEFAULTS | {"env": {"action_mask": "info"}},
 )

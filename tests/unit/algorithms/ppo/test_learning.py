@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from actor_critic_world import Doors, DoorsByInfo
 from gymnasium import spaces
 
 from rlplug.algorithms.ppo.experience import observe
@@ -219,31 +220,6 @@ def test_every_part_of_a_dict_observation_counts(train: Any) -> None:
         assert trained.mean_return(400) < 0.6
 
 
-class Doors(gymnasium.Env[Any, Any]):
-    """One step: of four doors two are locked, and trying a locked one is an error.
-
-    Of the open ones the higher number earns 1, the other nothing.
-    """
-
-    observation_space = spaces.Dict(
-        {"number": spaces.Discrete(6), "action_mask": spaces.MultiBinary(4)}
-    )
-    action_space = spaces.Discrete(4)
-    PAIRS = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
-        super().reset(seed=seed)
-        number = int(self.np_random.integers(6))
-        self.open = self.PAIRS[number]
-        mask = np.isin(np.arange(4), self.open).astype(np.int8)
-        self.shown = {"number": number, "action_mask": mask}
-        return self.shown, {}
-
-    def step(self, action: Any) -> Any:
-        if action not in self.open:
-            raise ValueError(f"door {action} is locked")
-        return self.shown, float(action == self.open[1]), True, False, {}
-
-
 def test_masked_actions_are_never_tried_and_the_best_of_the_others_is_found(train: Any) -> None:
-    assert train("ppo", Doors, **PPO, **{"train.steps": 6_000}).mean_return() > 0.99
+    for make in (Doors, DoorsByInfo):
+        assert train("ppo", make, **PPO, **{"train.steps": 6_000}).mean_return() > 0.99

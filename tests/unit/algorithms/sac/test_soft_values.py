@@ -26,6 +26,9 @@ class FixedActor:
     def __call__(self, observation: Any) -> Any:
         return self.distribution
 
+    def split_mask(self, observation: Any) -> Any:
+        return observation, None
+
 
 class Draw:
     """A distribution with one possible draw."""
