@@ -77,7 +77,7 @@ def evaluate(run_dir: Path | str, **options: Any) -> EvaluationReport:
 
     Args:
         run_dir: The run's folder.
-        options: episodes, seed, checkpoint, mode, device, video, render, as
+        options: episodes, seed, checkpoint, mode, device, video, render, evaluation_set, as
             `rlplug.evaluate.evaluate_run` takes them.
     """
     return evaluate_run(Path(run_dir), **options)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rlplug.envs.config import EnvConfig
     from rlplug.loaded import LoadedPolicy
     from rlplug.protocols import Mode, Policy
+    from rlplug.specs import ScoreRange
 
 VIDEO_EPISODES = 3
 """A video shows no more than this many of the episodes."""
@@ -48,6 +49,10 @@ class EvaluationReport:
     """Wall time."""
     about: dict[str, Any] = field(default_factory=dict)
     """What was evaluated: algorithm, environment, checkpoint, seed, …"""
+    score_range: ScoreRange | None = None
+    """What normalises the returns; None where nothing is known to."""
+    sets: dict[str, EvaluationReport] = field(default_factory=dict)
+    """Of each evaluation set by name, where the environment has several; this is of the first."""
 
     @property
     def episodes(self) -> int:
@@ -69,17 +74,30 @@ class EvaluationReport:
         """Standard deviation over the episodes (the root of the mean square, not a sample's)."""
         return float(np.std(self.returns))
 
+    @property
+    def normalized_score(self) -> float | None:
+        """The mean return, normalised."""
+        return None if self.score_range is None else self.score_range.normalize(self.mean_return)
+
+    @staticmethod
+    def of_sets(reports: dict[str, EvaluationReport]) -> EvaluationReport:
+        """The first set's report, with those of all; as it is where it is the only set."""
+        name, first = next(iter(reports.items()))
+        return replace(first, sets=reports) if name else first
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return {
             **self.about,
             "mean_return": self.mean_return,
             "std_return": self.std_return,
+            **({} if self.score_range is None else {"normalized_score": self.normalized_score}),
             "episodes": self.episodes,
             "env_steps": self.env_steps,
             "seconds": self.seconds,
             "returns": self.returns,
             "lengths": self.lengths,
+            **({"sets": {n: one.to_dict() for n, one in self.sets.items()}} if self.sets else {}),
         }
 
 
@@ -135,7 +153,7 @@ def _episodes(
         observation = step.observation
 
 
-def evaluate_run(
+def evaluate_run(  # noqa: PLR0913 - one parameter for each option
     run_dir: Path,
     *,
     episodes: int = 50,
@@ -145,6 +163,7 @@ def evaluate_run(
     device: str = "cpu",
     video: Path | None = None,
     render: bool = False,
+    evaluation_set: str | None = None,
 ) -> EvaluationReport:
     """Evaluate the policy of a finished or running run.
 
@@ -158,9 +177,11 @@ def evaluate_run(
         device: Where the policy computes.
         video: An mp4 or gif file that shows the first episodes (at most `VIDEO_EPISODES`).
         render: Play in one environment, in a window.
+        evaluation_set: One of the environment's; None plays `episodes` of each. Videos and windows
+            show the first.
 
     Raises:
-        ConfigError: no run or checkpoint there, no display, or a video that cannot be written.
+        ConfigError: no such run, checkpoint or set, no display, or a video that cannot be written.
     """
     from rlplug.loaded import load
     from rlplug.video import prepare_path, record
@@ -173,28 +194,53 @@ def evaluate_run(
     seeds = Seeds(loaded.config.seed if seed is None else seed).child("evaluate-run")
     seed = seeds.integer("environments") if seed is None else seed
     about = loaded.about | {"mode": mode, "seed": seed}
+    names = _sets_to_play(loaded, evaluation_set)
     if video is not None:
         policy, shown = loaded.policy(1, seeds.child("video")), min(episodes, VIDEO_EPISODES)
-        with closing(_drawing_environment(loaded)) as env:
+        with closing(_drawing_environment(loaded, names[0])) as env:
             record(policy, env, video, episodes=shown, seed=seed, mode=mode)
         about["video"] = str(video)
-    with closing(_environments(loaded, episodes, render=render)) as adapter, _window_errors():
-        policy = loaded.policy(adapter.num_envs, seeds.child("policy"))
-        report = evaluate(policy, adapter, episodes=episodes, seed=seed, mode=mode)
-    return replace(report, about=about)
+    score_range = loaded.resolved.environment.score_range(loaded.config.env.model_dump())
+    reports = {}
+    for name in names[:1] if render else names:
+        adapter = _environments(loaded, episodes, name, render=render)
+        with closing(adapter), _window_errors():
+            policy = loaded.policy(adapter.num_envs, seeds.child("policy"))
+            report = evaluate(policy, adapter, episodes=episodes, seed=seed, mode=mode)
+        reports[name] = replace(report, score_range=score_range)
+    return replace(EvaluationReport.of_sets(reports), about=about)
 
 
-def _drawing_environment(loaded: LoadedPolicy) -> gymnasium.Env[Any, Any]:
+def _sets_to_play(loaded: LoadedPolicy, wanted: str | None) -> tuple[str, ...]:
+    """Names of evaluation sets: all of the environment's, or the one that is wanted.
+
+    Raises:
+        ConfigError: there is no such set.
+    """
+    names = loaded.resolved.environment.set_names
+    if wanted is None:
+        return names
+    if not wanted or wanted not in names:
+        there = ", ".join(names) if names[0] else "none; leave the set out"
+        raise ConfigError(
+            f"There is no evaluation set {wanted!r} of {loaded.environment}; there is: {there}."
+        )
+    return (wanted,)
+
+
+def _drawing_environment(loaded: LoadedPolicy, evaluation_set: str) -> gymnasium.Env[Any, Any]:
     """One evaluation environment that renders frames."""
     from rlplug.envs.make import make_env
 
     env_config = cast("EnvConfig", loaded.config.env)
     return make_env(
-        loaded.resolved.environment, env_config, render_mode="rgb_array", evaluation=True
+        loaded.resolved.environment, env_config, render_mode="rgb_array", evaluation=evaluation_set
     )
 
 
-def _environments(loaded: LoadedPolicy, episodes: int, *, render: bool) -> StepAdapter:
+def _environments(
+    loaded: LoadedPolicy, episodes: int, evaluation_set: str, *, render: bool
+) -> StepAdapter:
     """The run's evaluation environments: as many as its config says, or one in a window."""
     from rlplug.envs.adapter import StepAdapter
     from rlplug.envs.make import make_vector
@@ -205,7 +251,7 @@ def _environments(loaded: LoadedPolicy, episodes: int, *, render: bool) -> StepA
         env_config,
         1 if render else min(loaded.config.evaluate.num_envs, episodes),
         render_mode="human" if render else None,
-        evaluation=True,
+        evaluation=evaluation_set,
     )
     adapter = StepAdapter(vector, name=loaded.environment, check=env_config.check)
     seen = (loaded.observation_space, loaded.action_space)

@@ -7,9 +7,12 @@ that algorithm or environment is used.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
 """`package.module:Name`, imported when needed."""
@@ -63,6 +66,28 @@ class AlgorithmSpec(Spec):
     """`f(run_config)` raises ConfigError where sections do not fit together; imports no torch."""
 
 
+class ScoreRange(Spec):
+    """What returns normalised scores of 0 and of 1 stand for."""
+
+    low: float
+    """Return that scores 0."""
+    high: float
+    """Return that scores 1; above `low`."""
+    where: dict[str, Any] = {}
+    """Settings of the `env` section that it holds for; empty for any."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> ScoreRange:
+        if self.high <= self.low:
+            msg = f"high is {self.high}; expected more than low, which is {self.low}"
+            raise ValueError(msg)
+        return self
+
+    def normalize(self, episode_return: float) -> float:
+        """The score of a return."""
+        return (episode_return - self.low) / (self.high - self.low)
+
+
 class EnvironmentSpec(Spec):
     """One environment (`rlplug.environments`)."""
 
@@ -81,8 +106,27 @@ class EnvironmentSpec(Spec):
     """`envs.state.StateAccess`: reads and writes one environment's state, for exact resume."""
     aliases: tuple[str, ...] = ()
     """Other names for it, such as its Gymnasium id."""
+    kwargs: dict[str, Any] = {}
+    """Keyword arguments that its maker always gets, and that are no settings."""
     evaluation_kwargs: dict[str, Any] = {}
     """Keyword arguments that evaluation environments get on top."""
+    evaluation_sets: dict[ComponentName, dict[str, Any]] = {}
+    """Sets to evaluate on, such as training levels and all levels: by name, keyword arguments over
+    `evaluation_kwargs`. The first is the evaluation, the others are reported beside it."""
+    score_ranges: tuple[ScoreRange, ...] = ()
+    """The first whose `where` fits the run's settings normalises its evaluations."""
+
+    @property
+    def set_names(self) -> tuple[str, ...]:
+        """Of the evaluation sets; one empty name where there is but one set."""
+        return tuple(self.evaluation_sets) or ("",)
+
+    def score_range(self, settings: Mapping[str, Any]) -> ScoreRange | None:
+        """What normalises returns under these settings of the `env` section, if anything does."""
+        for one in self.score_ranges:
+            if all(settings.get(name) == value for name, value in one.where.items()):
+                return one
+        return None
 
 
 class EnvironmentFamily(Spec):

@@ -34,6 +34,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     video: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Record the first episodes: .mp4 or .gif.")
     ] = None,
+    evaluation_set: Annotated[
+        str | None,
+        typer.Option("--set", metavar="NAME", help="One evaluation set; else each, if several."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Play whole episodes with a trained policy: greedy actions, raw returns."""
@@ -49,6 +53,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         device=device,
         render=render,
         video=video,
+        evaluation_set=evaluation_set,
     ).to_dict()
     if as_json:
         print(json.dumps(report))
@@ -56,9 +61,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     lines = {
         "Policy": f"{report['algorithm']} on {report['environment']}",
         "Checkpoint": report.get("checkpoint", checkpoint),
-        "Return": describe_return(report),
-        "Range": f"{min(report['returns']):,.1f} to {max(report['returns']):,.1f}",
     }
+    for name, one in report.get("sets", {"": report}).items():
+        of_set = f" on {name}" if name else ""
+        lines[f"Return{of_set}"] = describe_return(one)
+        lines[f"Range{of_set}"] = f"{min(one['returns']):,.1f} to {max(one['returns']):,.1f}"
     if video:
         lines["Video"] = str(video)
     print_lines(lines)

@@ -28,7 +28,9 @@ def show(result: "RunResult", *, as_json: bool) -> None:
 def describe_return(evaluation: dict[str, Any]) -> str:
     """`487.2 ± 12.4 over 50 episodes`."""
     mean, std = evaluation["mean_return"], evaluation["std_return"]
-    return f"{mean:,.1f} ± {std:,.1f} over {evaluation['episodes']} episodes"
+    score = evaluation.get("normalized_score")
+    normalised = "" if score is None else f" (normalised {score:.3g})"
+    return f"{mean:,.1f} ± {std:,.1f} over {evaluation['episodes']} episodes{normalised}"
 
 
 def print_lines(lines: dict[str, str]) -> None:

@@ -50,7 +50,7 @@ def make_env(
     config: EnvConfig,
     *,
     render_mode: str | None = None,
-    evaluation: bool = False,
+    evaluation: bool | str = False,
 ) -> Env:
     """Build one environment: its maker, the time limit, the config's wrappers, its action masks.
 
@@ -58,7 +58,8 @@ def make_env(
         spec: What to build.
         config: The run's `env` section.
         render_mode: Gymnasium's; None renders nothing.
-        evaluation: Add the keyword arguments for evaluation.
+        evaluation: Add the keyword arguments for evaluation: those of the set of this name; True
+            takes the first.
 
     Raises:
         ConfigError: keyword arguments it does not take, or a wrapper that does not exist.
@@ -82,7 +83,7 @@ def make_vector(
     num_envs: int,
     *,
     render_mode: str | None = None,
-    evaluation: bool = False,
+    evaluation: bool | str = False,
 ) -> VectorEnv:
     """Build `num_envs` environments that step together.
 
@@ -154,12 +155,16 @@ def _registration(gymnasium_id: str) -> EnvSpec:
 
 
 def _keyword_arguments(
-    spec: EnvironmentSpec, config: EnvConfig, *, evaluation: bool
+    spec: EnvironmentSpec, config: EnvConfig, *, evaluation: bool | str
 ) -> dict[str, Any]:
-    """What the maker gets: the config's own fields, then `kwargs`, then those for evaluation."""
+    """What the maker gets: the spec's, the config's own fields, `kwargs`, those for evaluation."""
     own_fields = type(config).model_fields.keys() - EnvConfig.model_fields.keys()
-    kwargs = {name: getattr(config, name) for name in own_fields} | config.kwargs
-    return kwargs | spec.evaluation_kwargs | config.evaluation_kwargs if evaluation else kwargs
+    kwargs = spec.kwargs | {name: getattr(config, name) for name in own_fields} | config.kwargs
+    if evaluation is False:
+        return kwargs
+    chosen = spec.set_names[0] if evaluation is True else evaluation
+    of_set = spec.evaluation_sets[chosen] if chosen else {}
+    return kwargs | spec.evaluation_kwargs | of_set | config.evaluation_kwargs
 
 
 def _from_maker(

@@ -42,8 +42,10 @@ def check(resolved: Resolved) -> Spaces:
     _check_device(config.device)
     _check_trackers(config.tracking)
     spaces = _spaces(resolved)
-    if cast("EnvConfig", config.env).evaluation_kwargs or resolved.environment.evaluation_kwargs:
-        _check_same(spaces, _spaces(resolved, evaluation=True), config.environment)
+    spec = resolved.environment
+    differs = cast("EnvConfig", config.env).evaluation_kwargs or spec.evaluation_kwargs
+    for name in spec.set_names if differs or spec.evaluation_sets else ():
+        _check_same(spaces, _spaces(resolved, evaluation=name), config.environment)
     try:
         check_compatible(resolved.algorithm, config.environment, *spaces)
     except IncompatibleError:
@@ -52,7 +54,7 @@ def check(resolved: Resolved) -> Spaces:
     return spaces
 
 
-def _spaces(resolved: Resolved, *, evaluation: bool = False) -> Spaces:
+def _spaces(resolved: Resolved, *, evaluation: bool | str = False) -> Spaces:
     """Those of an environment that is made for this and closed."""
     from rlplug.envs.make import make_env
 

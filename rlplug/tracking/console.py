@@ -96,10 +96,8 @@ class Console:
     def evaluation(self, env_steps: int, report: Evaluation) -> None:
         """Show an evaluation of the weights after `env_steps`."""
         self.progress.evaluated(env_steps, report)
-        self.message(
-            f"evaluation at {env_steps:,}: {score(report.mean_return)} ± "
-            f"{score(report.std_return)} over {report.episodes} episodes"
-        )
+        for label, text in _told(report):
+            self.message(f"evaluation at {env_steps:,}{label}: {text}")
 
     def message(self, text: str) -> None:
         """Print lines of their own: warnings, choices, what was saved."""
@@ -206,10 +204,7 @@ def summary(
     if stopped_by:
         lines.append(f"stopped by   {stopped_by}")
     if evaluation is not None:
-        lines.append(
-            f"evaluation   {score(evaluation.mean_return)} ± {score(evaluation.std_return)} over "
-            f"{evaluation.episodes} episodes"
-        )
+        lines += [f"evaluation   {text}{label}" for label, text in _told(evaluation)]
     lines.append(f"run folder   {path}")
     lines += [f"problem      {problem}" for problem in problems]
     more = f"{2 * env_steps}"
@@ -219,6 +214,15 @@ def summary(
         f"             rlplug train --resume {path} --steps {more}",
     ]
     return "\n".join(["", *lines])
+
+
+def _told(evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    """For each set: ` on NAME`, empty where there is but one, and what came of it."""
+    for name, one in evaluation.sets.items() or [("", evaluation)]:
+        text = f"{score(one.mean_return)} ± {score(one.std_return)} over {one.episodes} episodes"
+        if one.normalized_score is not None:
+            text += f" (normalised {one.normalized_score:.3g})"
+        yield f" on {name}" if name else "", text
 
 
 def printable(text: str) -> str:

@@ -28,6 +28,14 @@ class Evaluation(Protocol):
     def episodes(self) -> int:
         """How many were played."""
 
+    @property
+    def normalized_score(self) -> float | None:
+        """The mean return, normalised; None where nothing is known to normalise it."""
+
+    @property
+    def sets(self) -> Mapping[str, Evaluation]:
+        """Of each evaluation set by name, where there are several; the whole is of the first."""
+
 
 class Trackers:
     """Hands everything to the console and to each tracker.
@@ -66,11 +74,9 @@ class Trackers:
     def evaluation(self, env_steps: int, report: Evaluation) -> None:
         """An evaluation of the weights after `env_steps`, a row of its own."""
         self.console.evaluation(env_steps, report)
-        metrics = {
-            "evaluation/mean_return": report.mean_return,
-            "evaluation/std_return": report.std_return,
-            "evaluation/episodes": report.episodes,
-        }
+        metrics = _metrics("evaluation", report)
+        for name, one in report.sets.items():
+            metrics |= _metrics(f"evaluation/{name}", one)
         self._each(lambda tracker: tracker.write(env_steps, metrics))
 
     def message(self, text: str) -> None:
@@ -111,6 +117,17 @@ class Trackers:
             tracker.close()
         self.problems.append(f"Tracker '{name}' was switched off ({why}).")
         self.message(f"Tracker '{name}' failed and is switched off; training goes on. {why}")
+
+
+def _metrics(prefix: str, report: Evaluation) -> dict[str, float]:
+    metrics: dict[str, float] = {
+        f"{prefix}/mean_return": report.mean_return,
+        f"{prefix}/std_return": report.std_return,
+        f"{prefix}/episodes": report.episodes,
+    }
+    if report.normalized_score is not None:
+        metrics[f"{prefix}/normalized_score"] = report.normalized_score
+    return metrics
 
 
 def _keeps_unwritten(tracker: Tracker) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -32,31 +33,34 @@ class InlineEvaluation:
         self._agent = agent
         self._context = context
         self._seeds = seeds
-        self._adapter: StepAdapter | None = None
+        self._adapters: dict[str, StepAdapter] = {}  # by evaluation set
 
     def __call__(self, episodes: int, env_steps: int) -> EvaluationReport:
-        """Evaluate the agent's weights as they are now."""
-        config = self._resolved.config
+        """Evaluate the agent's weights as they are now: `episodes` of each evaluation set."""
+        config, spec = self._resolved.config, self._resolved.environment
         seeds = self._seeds.child(f"at-{env_steps}")
-        adapter = self._environments()
-        policy = self._policy(seeds, env_steps)
-        return evaluate(
-            policy,
-            adapter,
-            episodes=episodes,
-            seed=seeds.integer("environments"),
-            mode=config.evaluate.mode,
-        )
+        score_range = spec.score_range(config.env.model_dump())
+        reports = {}
+        for name in spec.set_names:
+            report = evaluate(
+                self._policy(seeds, env_steps),
+                self._environments(name),
+                episodes=episodes,
+                seed=seeds.integer("environments"),
+                mode=config.evaluate.mode,
+            )
+            reports[name] = replace(report, score_range=score_range)
+        return EvaluationReport.of_sets(reports)
 
-    def _environments(self) -> StepAdapter:
-        if self._adapter is None:
+    def _environments(self, evaluation_set: str) -> StepAdapter:
+        if evaluation_set not in self._adapters:
             spec, config = self._resolved.environment, self._resolved.config
             env_config, num_envs = cast("EnvConfig", config.env), config.evaluate.num_envs
-            vector_env = make_vector(spec, env_config, num_envs, evaluation=True)
-            self._adapter = StepAdapter(
+            vector_env = make_vector(spec, env_config, num_envs, evaluation=evaluation_set)
+            self._adapters[evaluation_set] = StepAdapter(
                 vector_env, name=spec.name, check=env_config.check, quiet=True
             )
-        return self._adapter
+        return self._adapters[evaluation_set]
 
     def _policy(self, seeds: Seeds, env_steps: int) -> Policy:
         num_envs, context = self._resolved.config.evaluate.num_envs, self._context
@@ -76,6 +80,6 @@ class InlineEvaluation:
 
     def close(self) -> None:
         """Release the environments; safe to call twice."""
-        if self._adapter is not None:
-            self._adapter.close()
-            self._adapter = None
+        for adapter in self._adapters.values():
+            adapter.close()
+        self._adapters.clear()

@@ -14,6 +14,7 @@ from rlplug.errors import ConfigError, IncompatibleError
 from rlplug.evaluate import EvaluationReport, evaluate, evaluate_run
 from rlplug.protocols import PolicyContext, PolicyStep
 from rlplug.seeding import Seeds
+from rlplug.specs import ScoreRange
 from rlplug.testing.scripted import Episode, ScriptedEnv, ScriptedPolicy
 
 MODES = [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]
@@ -136,6 +137,18 @@ def test_a_report_is_ready_for_json():
         "returns": [1.0, 3.0],
         "lengths": [10, 20],
     }
+
+
+def test_a_report_of_several_sets_is_the_first_s_and_holds_all():
+    scores = ScoreRange(low=0, high=4)
+    seen = EvaluationReport([1.0, 3.0], [10, 20], 0.5, score_range=scores)
+    unseen = EvaluationReport([1.0], [5], 0.1, score_range=scores)
+    report = EvaluationReport.of_sets({"seen": seen, "unseen": unseen})
+    assert (report.mean_return, report.normalized_score) == (2.0, 0.5)
+    told = json.loads(json.dumps(report.to_dict()))
+    assert told["normalized_score"] == 0.5
+    assert told["sets"] == {"seen": seen.to_dict(), "unseen": unseen.to_dict()}
+    assert EvaluationReport.of_sets({"": seen}) is seen
 
 
 def test_no_episodes_are_refused():

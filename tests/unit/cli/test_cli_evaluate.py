@@ -49,6 +49,7 @@ def test_the_defaults_are_the_last_policy_greedy_over_50_episodes(
                 "device": "cpu",
                 "render": False,
                 "video": None,
+                "evaluation_set": None,
             },
         )
     ]
@@ -59,7 +60,7 @@ def test_the_defaults_are_the_last_policy_greedy_over_50_episodes(
 def test_every_option_is_passed_on(cli: Any, calls: list[Any]) -> None:
     cli(
         "eval somewhere --episodes 3 --seed 7 --checkpoint a/b --mode sample --device cuda "
-        "--render --video out.mp4"
+        "--render --video out.mp4 --set all-levels"
     )
     assert calls[0][1] == {
         "episodes": 3,
@@ -69,7 +70,23 @@ def test_every_option_is_passed_on(cli: Any, calls: list[Any]) -> None:
         "device": "cuda",
         "render": True,
         "video": Path("out.mp4"),
+        "evaluation_set": "all-levels",
     }
+
+
+def test_each_evaluation_set_has_its_lines(
+    cli: Any, calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {"mean_return": 7.5, "std_return": 1.0, "episodes": 2, "returns": [6.5, 8.5]}
+    unseen = seen | {"mean_return": 5.0, "returns": [4.0, 6.0], "normalized_score": 0.125}
+    monkeypatch.setitem(REPORT, "sets", {"seen": seen, "unseen": unseen})
+    lines = cli("eval somewhere").out.splitlines()
+    assert lines[2:] == [
+        "Return on seen     7.5 ± 1.0 over 2 episodes",
+        "Range on seen      6.5 to 8.5",
+        "Return on unseen   5.0 ± 1.0 over 2 episodes (normalised 0.125)",
+        "Range on unseen    4.0 to 6.0",
+    ]
 
 
 def test_json_is_the_report(cli: Any, calls: list[Any]) -> None:

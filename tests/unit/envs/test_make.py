@@ -101,6 +101,26 @@ def test_maker_gets_fields_then_kwargs_then_those_for_evaluation():
     assert make_env(SIZED, config).size == 4
 
 
+def test_the_spec_s_own_arguments_come_first():
+    spec = spec_of("Sized", kwargs={"size": 8, "color": "gold"})
+    assert make_env(spec, EnvConfig()).size == 8
+    built = make_env(spec, SizedConfig(kwargs={"color": "green"}))
+    assert (built.size, built.color) == (3, "green")
+    assert make_vector(spec, EnvConfig(), 2).envs[1].unwrapped.size == 8
+
+
+def test_an_evaluation_set_adds_its_arguments_between_the_spec_s_and_the_config_s():
+    sets = {"small": {"size": 2}, "large": {"size": 20}}
+    spec = spec_of("Sized", evaluation_kwargs={"size": 5, "color": "blue"}, evaluation_sets=sets)
+    built = make_env(spec, EnvConfig(), evaluation="large")
+    assert (built.size, built.color) == (20, "blue")
+    assert make_env(spec, EnvConfig(), evaluation=True).size == 2  # the first
+    assert make_env(spec, EnvConfig()).size == 1
+    config = EnvConfig(evaluation_kwargs={"size": 6})
+    assert make_env(spec, config, evaluation="large").size == 6
+    assert make_env(SIZED, EnvConfig(), evaluation="").size == 7  # the only one
+
+
 def test_gymnasium_id_takes_kwargs_and_a_time_limit():
     env = make_env(PENDULUM, EnvConfig(kwargs={"g": 3.0}, max_episode_steps=2))
     assert env.unwrapped.g == 3.0

@@ -1,4 +1,5 @@
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -9,6 +10,8 @@ class Report(NamedTuple):
     mean_return: float = 120.4
     std_return: float = 8.1
     episodes: int = 10
+    normalized_score: float | None = None
+    sets: dict[str, Any] = MappingProxyType({})
 
 
 class Clock:
