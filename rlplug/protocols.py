@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     import gymnasium
     from torch import Tensor
 
-    from rlplug.data import Array, EpisodeStats, Rollout, Tree, UpdateResult, Weights
+    from rlplug.data import (
+        Array,
+        EpisodeStats,
+        Rollout,
+        TransitionBatch,
+        Tree,
+        UpdateResult,
+        Weights,
+    )
     from rlplug.seeding import Seeds
 
 State: TypeAlias = "dict[str, Any]"
@@ -83,7 +91,7 @@ class PolicyStep(NamedTuple):
 
 @runtime_checkable
 class Policy(Protocol):
-    """The acting half of an agent: arrays in, arrays out.
+    """The acting half of an agent: arrays in, arrays out (`PrioritizingPolicy` can do more).
 
     Called once per vector step:
 
@@ -123,6 +131,23 @@ class Policy(Protocol):
 
     def load_state_dict(self, state: State) -> None:
         """Continue from `state_dict()`."""
+        ...
+
+
+@runtime_checkable
+class PrioritizingPolicy(Policy, Protocol):
+    """A policy that can also say how surprising its own transitions are.
+
+    Where the replay wants it (`replay.sampler.new_priority: policy`), the collector asks after each
+    rollout, in the process that acts, and stores the answers as `rollout.extras["priority"]`. The
+    weights are the policy's own: it has no target network.
+    """
+
+    def priorities(self, batch: TransitionBatch) -> Array:
+        """`[B]` what `Agent.update` would return as the priorities of this batch.
+
+        Changes nothing that acting or learning reads; importance weights are ones.
+        """
         ...
 
 

@@ -37,6 +37,7 @@ class LocalCollector:
         mode: How actions are chosen.
         live_weights: The policy shares the agent's weights, so `set_weights` only notes the
             version. False where the policy keeps a copy, as in another process.
+        priorities: `[T, N]` priorities of a rollout's rows, added to its extras; None adds none.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class LocalCollector:
         seeds: Seeds,
         mode: Mode = "explore",
         live_weights: bool = True,
+        priorities: Callable[[Rollout], Array] | None = None,
     ) -> None:
         if len(streams) != adapter.num_envs:
             raise ValueError(
@@ -64,6 +66,7 @@ class LocalCollector:
         self._reset_seed = seeds.integer("environments")
         self._mode: Mode = mode
         self._live_weights = live_weights
+        self._priorities = priorities
         self._weights_version = 0
         self._to_environment = action_for_environment(adapter.action_space)
         self._tracker = EpisodeTracker(self._streams)
@@ -100,6 +103,8 @@ class LocalCollector:
             weights_version=self._weights_version,
             env_steps=self.env_steps,
         )
+        if self._priorities is not None:
+            rollout.extras["priority"] = self._priorities(rollout)
         return [rollout]
 
     def set_weights(self, weights: Callable[[], Weights], version: int) -> None:

@@ -130,12 +130,15 @@ def discounted_returns(
 
 
 class VTrace(NamedTuple):
-    """What V-trace makes of a rollout; both `[T, N]`."""
+    """What V-trace makes of a rollout; all `[T, N]`."""
 
     target: Tensor
     """Value target vₛ (eq. 1)."""
     advantage: Tensor
-    """Policy-gradient advantage ρₛ (rₛ + γ vₛ₊₁ − V(xₛ)) (section 4.2), its weight included."""
+    """rₛ + γ vₛ₊₁ − V(xₛ), without the weight ρₛ that the policy gradient gives it (section 4.2):
+    an objective with the ratio π/μ in it would count the age of the data twice."""
+    rho: Tensor
+    """That weight ρₛ."""
 
 
 def vtrace(  # noqa: PLR0913  # the arguments of equation 1
@@ -156,6 +159,9 @@ def vtrace(  # noqa: PLR0913  # the arguments of equation 1
     vₛ = V(xₛ) + Σₜ γᵗ⁻ˢ (cₛ … cₜ₋₁) δₜ,  δₜ = ρₜ (rₜ + γ V(xₜ₊₁) − V(xₜ)),  ρₜ = min(ρ̄, π/μ),
     cₜ = λ min(c̄, π/μ)   (eq. 1 and remark 2, Espeholt et al. 2018, arXiv:1802.01561)
 
+    Where λ is below 1, vₛ₊₁ in the advantage is λ vₛ₊₁ + (1 − λ) V(xₛ₊₁), on which the paper is
+    silent: so the advantage is GAE's, and the target GAE plus the value, where π = μ.
+
     Args:
         reward: `[T, N]`, and the others as at the head of this module.
         discount: `[T, N]`
@@ -169,7 +175,7 @@ def vtrace(  # noqa: PLR0913  # the arguments of equation 1
         trace_clip: c̄, which bounds how far a correction travels.
 
     Returns:
-        Targets and advantages.
+        Targets, advantages and their weights.
 
     Raises:
         ShapeError: if the tensors do not share `[T, N]`.
@@ -191,8 +197,8 @@ def vtrace(  # noqa: PLR0913  # the arguments of equation 1
     inside = discount * ~episode_over
     td_error = reward + discount * next_value - value
     correction, next_correction = _accumulate(rho * td_error, inside * trace, valid)
-    advantage = rho * (td_error + inside * next_correction)
-    return VTrace(_only(valid, value + correction), _only(valid, advantage))
+    advantage = td_error + lambda_ * inside * next_correction
+    return VTrace(*(_only(valid, each) for each in (value + correction, advantage, rho)))
 
 
 def retrace(

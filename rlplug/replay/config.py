@@ -27,6 +27,9 @@ class PrioritizedSampler(Config):
     """Added to each priority, so that no transition can vanish."""
     uniform_mix: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of draws made uniformly."""
+    new_priority: Literal["highest", "policy"] = "highest"
+    """Of a transition that was never drawn: the highest so far, or the error that the policy that
+    made it computed (Ape-X, Horgan et al. 2018, arXiv:1803.00933)."""
 
 
 class RewardTransform(Config):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from rlplug.errors import DivergedError
+from rlplug.errors import ConfigError, DivergedError
 from rlplug.ops.schedules import schedule_value
 from rlplug.replay.sum_tree import SumTree
 from rlplug.seeding import generator_state, set_generator_state
@@ -132,7 +132,8 @@ class Prioritized:
 
     with the share m of uniform draws (0 in the paper). A batch is stratified as in the paper's
     appendix B.2.1: the total is cut into B equal parts and one row drawn from each. A new row gets
-    the largest pᵢ written so far (1 at first), or, where the policy computed a `priority`, that.
+    the largest pᵢ written so far (1 at first) or, where the config says so, that of the `priority`
+    which the policy added to it.
     """
 
     uses_priorities = True
@@ -163,11 +164,7 @@ class Prioritized:
         if len(left):
             self._write(left.all_rows(), 0.0)
         if len(came):
-            rows = came.all_rows()
-            given = self._storage.added_by_policy("priority", rows)
-            self._write(
-                rows, self._highest if given is None else self._powered(given.cpu().numpy())
-            )
+            self._write(came.all_rows(), self._first_priority(came.all_rows()))
 
     def draw(self, count: int, batch_size: int) -> tuple[Array, Array]:
         """Rows `[count, B]` and weights, the largest of each batch one."""
@@ -216,6 +213,18 @@ class Prioritized:
         probability = (1 - mix) / total * priority + mix / num_rows
         weights = (num_rows * probability) ** -self._importance_exponent
         return rows, (weights / weights.max()).astype(np.float32)
+
+    def _first_priority(self, row: Array) -> Array | float:
+        """pᵢ of new rows `[M]`."""
+        if self._config.new_priority == "highest":
+            return self._highest
+        given = self._storage.added_by_policy("priority", row)
+        if given is None:
+            raise ConfigError(
+                "replay.sampler.new_priority is 'policy', but the rollouts carry no 'priority'. "
+                "Let their collector compute it (rlplug.replay.priorities), or set 'highest'."
+            )
+        return self._powered(given.cpu().numpy())
 
     def _powered(self, priority: Array) -> Array:
         """`[M]` pᵢ of the priorities `[M]` that the agent or its policy gave."""

@@ -164,28 +164,33 @@ class TransitionReplay:
         self._sampler.set_drawable(self._spans)
 
     def _build(self, row: Array, weight: Array) -> TransitionBatch:
-        """The transitions that begin at the rows `[M]`, on the device."""
-        returns = self._n_step.returns(self.storage, row)
-        return TransitionBatch(
-            observation=self._to_device(self.storage.observation(row)),
-            action=self._to_device(self.storage.action(row)),
-            reward=torch.from_numpy(returns.reward).to(self._device),
-            discount=torch.from_numpy(returns.discount).to(self._device),
-            next_observation=self._to_device(self.storage.observation_after(returns.last_row)),
-            importance_weight=torch.from_numpy(weight).to(self._device),
-            replay_index=torch.from_numpy(row).to(self._device),
-        )
-
-    def _to_device(self, tree: Tree) -> Tree:
-        if self._device == "cpu":
-            return tree
-        return optree.tree_map(lambda leaf: leaf.to(self._device), tree)
+        return build_batch(self.storage, self._n_step, row, weight, self._device)
 
     @cached_property
     def _transition_nbytes(self) -> int:
         """Bytes of one transition in a batch."""
         one: Any = self._build(self._spans.rows(np.zeros(1, dtype=np.int64)), np.ones(1))
         return sum(leaf.nbytes for leaf in optree.tree_leaves(one))
+
+
+def build_batch(
+    storage: TransitionStorage, n_step: NStep, row: Array, weight: Array, device: str
+) -> TransitionBatch:
+    """The transitions that begin at the rows `[M]`, on the device."""
+
+    def there(tree: Tree) -> Tree:
+        return tree if device == "cpu" else optree.tree_map(lambda leaf: leaf.to(device), tree)
+
+    returns = n_step.returns(storage, row)
+    return TransitionBatch(
+        observation=there(storage.observation(row)),
+        action=there(storage.action(row)),
+        reward=torch.from_numpy(returns.reward).to(device),
+        discount=torch.from_numpy(returns.discount).to(device),
+        next_observation=there(storage.observation_after(returns.last_row)),
+        importance_weight=torch.from_numpy(weight).to(device),
+        replay_index=torch.from_numpy(row).to(device),
+    )
 
 
 def _split(block: Any, num_batches: int) -> Iterator[Any]:

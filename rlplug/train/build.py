@@ -14,6 +14,7 @@ from rlplug.envs.adapter import StepAdapter
 from rlplug.envs.make import make_vector
 from rlplug.protocols import AgentContext, PolicyContext
 from rlplug.registry import discovery
+from rlplug.replay.priorities import build_rollout_priorities
 from rlplug.replay.transitions import build_replay
 from rlplug.seeding import Seeds
 from rlplug.train.context import RunContext
@@ -59,10 +60,18 @@ def build(resolved: Resolved, folder: Path) -> RunContext:
     policy = agent.policy(
         PolicyContext(*spaces, streams, num_envs, total, seeds.child("policy"), device)
     )
-    replay = None
+    replay = priorities = None
     if config.replay is not None:
+        replay_config = cast("ReplayConfig", config.replay)
+        priorities = build_rollout_priorities(
+            replay_config,
+            policy,
+            observation_space=spaces[0],
+            action_space=spaces[1],
+            device=device,
+        )
         replay = build_replay(
-            cast("ReplayConfig", config.replay),
+            replay_config,
             observation_space=spaces[0],
             action_space=spaces[1],
             num_streams=num_envs,
@@ -75,7 +84,13 @@ def build(resolved: Resolved, folder: Path) -> RunContext:
         config=config,
         agent=agent,
         policy=policy,
-        collector=LocalCollector(adapter, policy, streams=streams, seeds=seeds.child("collector")),
+        collector=LocalCollector(
+            adapter,
+            policy,
+            streams=streams,
+            seeds=seeds.child("collector"),
+            priorities=priorities,
+        ),
         replay=replay,
         evaluate=InlineEvaluation(resolved, agent, context, seeds.child("evaluation")),
     )

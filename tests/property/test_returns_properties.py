@@ -134,9 +134,11 @@ def brute_vtrace(case: Case, lambda_: float, rho_clip: float, trace_clip: float)
     )
     advantage = np.zeros_like(target)
     for s in range(len(rho)):
-        following = target[s + 1] if len(rows_ahead(case, s)) > 1 else case.next_value[s]
-        advantage[s] = rho[s] * (case.reward[s] + case.discount[s] * following - case.value[s])
-    return target, advantage
+        following = case.next_value[s]
+        if len(rows_ahead(case, s)) > 1:
+            following += lambda_ * (target[s + 1] - case.value[s + 1])
+        advantage[s] = case.reward[s] + case.discount[s] * following - case.value[s]
+    return target, advantage, rho
 
 
 def brute_retrace(case: Case, lambda_: float) -> list[float]:
@@ -196,7 +198,7 @@ def test_vtrace_is_its_equation(case, lambda_, rho_clip, trace_clip):
         rho_clip=rho_clip,
         trace_clip=trace_clip,
     )
-    for index in (0, 1):
+    for index in (0, 1, 2):
         brute = expected(case, lambda c, i=index: brute_vtrace(c, lambda_, rho_clip, trace_clip)[i])
         np.testing.assert_allclose(actual[index], brute, atol=1e-9)
 
@@ -204,12 +206,24 @@ def test_vtrace_is_its_equation(case, lambda_, rho_clip, trace_clip):
 @given(cases())
 def test_vtrace_on_policy_is_the_n_step_return(case):
     on_policy = case._replace(log_ratio=np.zeros_like(case.reward))
-    target, advantage = vtrace(*on_policy.tensors(*FACTS, "log_ratio", "valid"))
+    target, advantage, _ = vtrace(*on_policy.tensors(*FACTS, "log_ratio", "valid"))
     returns = discounted_returns(*case.tensors(*WITHOUT_VALUE, "valid")).numpy()
     np.testing.assert_allclose(target, returns, atol=1e-9)
     np.testing.assert_allclose(
         advantage, np.where(case.valid, returns - case.value, 0.0), atol=1e-9
     )
+
+
+@given(cases(), UNIT)
+def test_vtrace_on_policy_is_gae_and_gae_plus_the_value(case, lambda_):
+    on_policy = case._replace(log_ratio=np.zeros_like(case.reward))
+    facts = on_policy.tensors(*FACTS, "log_ratio", "valid")
+    target, advantage, rho = vtrace(*facts, lambda_=lambda_)
+    expected_advantage = gae(*case.tensors(*FACTS, "valid"), lambda_=lambda_).numpy()
+    np.testing.assert_allclose(advantage, expected_advantage, atol=1e-9)
+    summed = np.where(case.valid, expected_advantage + case.value, 0.0)
+    np.testing.assert_allclose(target, summed, atol=1e-9)
+    np.testing.assert_array_equal(rho, case.valid)
 
 
 @given(cases(), UNIT)

@@ -33,10 +33,16 @@ class QNetwork(nn.Module):
         self.head = build_head(config.head, config.network, self.encoder.num_features, num_actions)
         self.generator = generator  # draws quantile fractions where the caller brings none
 
-    def forward(self, observation: Tree, *, samples: int | None = None) -> Estimate:
+    def forward(
+        self,
+        observation: Tree,
+        *,
+        samples: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Estimate:
         """Estimate `[B, A, ...]` for `[B, *obs]`; `samples` fractions where the head draws them."""
         features = self.encoder(observation)
-        return self.head(features, samples=samples, generator=self.generator)
+        return self.head(features, samples=samples, generator=generator or self.generator)
 
     def q_values(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 import optree
 import torch
 
+from rlplug.algorithms.dqn.bootstrap import KnownValues, build_bootstrap, target_returns
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.nn.noisy import remove_noise, resample_noise
 from rlplug.ops.schedules import schedule_value
@@ -17,7 +18,7 @@ from rlplug.seeding import generator_state, set_generator_state
 if TYPE_CHECKING:
     from rlplug.algorithms.dqn.config import DqnConfig
     from rlplug.algorithms.dqn.network import QNetwork
-    from rlplug.data import Array, Tree, Weights
+    from rlplug.data import Array, TransitionBatch, Tree, Weights
     from rlplug.protocols import Mode, PolicyContext, State
 
 
@@ -47,6 +48,7 @@ class DqnPolicy:
         self.has_noisy_layers = config.network.noisy is not None
         self.generator = context.seeds.numpy("exploration")
         self.torch_generator = context.seeds.torch("acting", context.device)
+        self.bootstrap = build_bootstrap(config.bootstrap)
         self.risk_level = getattr(config.head, "risk_level", 1.0)
         self.env_steps = 0
 
@@ -82,6 +84,31 @@ class DqnPolicy:
             )
             best: Array = values.argmax(dim=1).cpu().numpy()
         return best
+
+    def priorities(self, batch: TransitionBatch) -> Array:
+        """`[B]` as the head computes them, one network in place of online and target.
+
+        Without noise, and with fractions from the policy's own generator. The estimates serve the
+        bootstrap too: with one network, the double bootstrap is max.
+        """
+        network, head, generator = self.network, self.network.head, self.torch_generator
+        batch = batch._replace(action=batch.action - self.first_action)
+        with torch.inference_mode():
+            if self.has_noisy_layers:
+                remove_noise(network)
+            estimate, next_estimate = (
+                network(observation, samples=samples, generator=generator)
+                for observation, samples in (
+                    (batch.observation, head.num_samples),
+                    (batch.next_observation, head.num_target_samples),
+                )
+            )
+            online = KnownValues(head.mean(next_estimate))  # asked for the next observation
+            target = KnownValues(head.mean(estimate))  # asked for the observation
+            returns = target_returns(head, self.bootstrap, batch, next_estimate, online, target)
+            priority = head.loss(estimate, batch.action, returns).priority
+        array: Array = priority.cpu().numpy()
+        return array
 
     def _tensor(self, leaf: Array) -> torch.Tensor:
         return torch.as_tensor(leaf, device=self.context.device)

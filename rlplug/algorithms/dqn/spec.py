@@ -145,3 +145,29 @@ RAINBOW_IQN = _spec(
     agent=_rainbow_agent({"kind": "implicit-quantile"}),
     replay=_RAINBOW_REPLAY,
 )
+APE_X = _spec(
+    "ape-x",
+    "Many actors, each with an epsilon of its own, fill a replay with priorities they computed",
+    "Horgan et al. 2018, arXiv:1803.00933, appendix",
+    agent={
+        "bootstrap": {"kind": "double"},
+        "exploration": {"kind": "epsilon", "epsilon": 0.4, "ladder_exponent": 7},
+        "network": {"dueling": True},
+        "optimizer": {
+            "name": "rmsprop",
+            "learning_rate": 2.5e-4 / 4,
+            "arguments": {"alpha": 0.95, "eps": 1.5e-7, "centered": True},
+            "max_gradient_norm": 40.0,
+        },
+    },
+    replay={
+        "n_step": 3,
+        "sampler": {
+            "kind": "prioritized",
+            "priority_exponent": 0.6,
+            "importance_exponent": 0.4,
+            "new_priority": "policy",
+        },
+    },
+    launch={"num_envs": 8},  # a ladder needs rungs
+)

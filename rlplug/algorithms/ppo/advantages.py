@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 import torch
 
-from rlplug.ops.returns import discounted_returns, gae
+from rlplug.ops.returns import discounted_returns, gae, vtrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from rlplug.algorithms.ppo.config import AdvantageConfig
+    from rlplug.algorithms.ppo.config import AdvantageConfig, VTraceAdvantage
 
 
 class Outcome(NamedTuple):
@@ -30,16 +30,20 @@ class Outcome(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What the losses learn from; both `[T, N]`."""
+    """What the losses learn from; all `[T, N]`."""
 
     advantage: Tensor
     target: Tensor | None
     """Of the value; None without a value function."""
+    rho: Tensor | None = None
+    """Weight of the row in a policy gradient; None where the policy that acted is the one that
+    learns."""
 
 
 if TYPE_CHECKING:
-    Estimator = Callable[[Outcome, Tensor | None, Tensor | None], Estimate]
-    """`(outcome, value, next_value)`, the values `[T, N]` or None without a value function."""
+    Estimator = Callable[[Outcome, Tensor | None, Tensor | None, Tensor | None], Estimate]
+    """`(outcome, value, next_value, log_ratio)`, `[T, N]`: the values or None without a value
+    function; log π/μ of the action, or None where nothing is corrected for it."""
 
 
 def build_estimator(config: AdvantageConfig) -> Estimator:
@@ -49,11 +53,15 @@ def build_estimator(config: AdvantageConfig) -> Estimator:
             return _gae(config.lambda_)
         case "returns":
             return _returns
+        case "vtrace":
+            return _vtrace(config)
     assert_never(config.kind)
 
 
 def _gae(lambda_: float) -> Estimator:
-    def estimate(outcome: Outcome, value: Tensor | None, next_value: Tensor | None) -> Estimate:
+    def estimate(
+        outcome: Outcome, value: Tensor | None, next_value: Tensor | None, _: Tensor | None
+    ) -> Estimate:
         assert value is not None
         assert next_value is not None
         advantage = gae(
@@ -71,7 +79,36 @@ def _gae(lambda_: float) -> Estimator:
     return estimate
 
 
-def _returns(outcome: Outcome, _value: Tensor | None, _next_value: Tensor | None) -> Estimate:
+def _vtrace(config: VTraceAdvantage) -> Estimator:
+    def estimate(
+        outcome: Outcome,
+        value: Tensor | None,
+        next_value: Tensor | None,
+        log_ratio: Tensor | None,
+    ) -> Estimate:
+        assert value is not None
+        assert next_value is not None
+        assert log_ratio is not None
+        target, advantage, rho = vtrace(
+            outcome.reward,
+            outcome.discount,
+            value,
+            next_value,
+            outcome.episode_over,
+            log_ratio,
+            outcome.valid,
+            lambda_=config.lambda_,
+            rho_clip=config.rho_clip,
+            trace_clip=config.trace_clip,
+        )
+        return Estimate(advantage, target, rho)
+
+    return estimate
+
+
+def _returns(
+    outcome: Outcome, _value: Tensor | None, _next_value: Tensor | None, _: Tensor | None
+) -> Estimate:
     """Where an episode was truncated, its return ends: nothing knows what would have followed."""
     nothing = torch.zeros_like(outcome.reward)
     returns = discounted_returns(

@@ -3,13 +3,17 @@
 What it is:
     Draws actions from a policy, estimates from each rollout how much better than expected they
     were, and makes the better ones more likely. Objective, advantage, recurrent network, bonus and
-    normalisation are slots: PPO, A2C and REINFORCE are settings of the same few lines.
+    normalisation are slots: PPO, A2C, REINFORCE and, for rollouts of older weights, APPO and IMPALA
+    are settings of the same few lines.
 
 Paper:
     PPO (Schulman et al. 2017, arXiv:1707.06347): the clipped surrogate (eq. 7) with value loss and
     entropy bonus (eq. 9), several epochs over rollouts of N actors (Algorithm 1). Advantages: GAE
     (Schulman et al. 2016, arXiv:1506.02438, eq. 16). A2C: the synchronous form of A3C (Mnih et al.
     2016, arXiv:1602.01783, section 4). REINFORCE: Williams 1992, theorem 1 for whole episodes.
+    IMPALA: V-trace (Espeholt et al. 2018, arXiv:1802.01561, eq. 1 and the three gradients of
+    section 4.2). APPO: Sample Factory's (Petrenko et al. 2020, arXiv:2006.11751): V-trace, and
+    PPO's ratio to the policy that acted, however old it is.
 
 Data flow:
     rollout [T, N] ─► value [T, N], next value [T, N] ─► advantage, target [T, N] ─► rows [T * N]
@@ -27,6 +31,14 @@ Differs from the paper:
     - A2C: one learner for all environments, RMSProp's statistics therefore shared.
     - REINFORCE: an episode that was running at an update ends under newer weights than it began
       under, since no environment waits for another.
+    - V-trace: targets and advantages are computed once per iteration, with the weights at its
+      beginning, not anew for every minibatch; the next iteration's are of newer weights. A rollout
+      carries no logits: the ratio comes from the log-probability of the action alone.
+    - IMPALA: the losses are means where the paper's are sums, so that learning rate, RMSProp's
+      epsilon and the norm of the gradient have other sizes.
+    - APPO: several epochs, a λ, and the ratio clipped to [1 − ε, 1 + ε], as PPO: on fresh data it
+      is PPO. Sample Factory's makes one pass and clips to [1 / (1 + ε), 1 + ε]. A recurrent state
+      is the one that acting had, not made anew.
 
 Measured:
     docs/results/actor-critic.md
@@ -44,6 +56,7 @@ from torch.nn.functional import mse_loss
 from rlplug.algorithms.ppo.advantages import Outcome, build_estimator
 from rlplug.algorithms.ppo.bonus import build_bonus
 from rlplug.algorithms.ppo.experience import Experience, Minibatch, Rows, join, observe
+from rlplug.algorithms.ppo.importance import ImportanceReport
 from rlplug.algorithms.ppo.network import build_network
 from rlplug.algorithms.ppo.objectives import build_objective
 from rlplug.algorithms.ppo.policy import PpoPolicy
@@ -89,6 +102,7 @@ class PpoAgent:
         self.generator = context.seeds.torch("minibatches", context.device)
         self._epoch_kl: list[Tensor] = []
         self._fit: tuple[Tensor, Tensor] | None = None  # values and targets of the last rollouts
+        self._importance: ImportanceReport | None = None  # of the last rollouts
         self.clip_ratio = 0.0
         self.entropy_coefficient = 0.0
         self.set_progress(0)
@@ -115,9 +129,7 @@ class PpoAgent:
         rows, config = batch.rows, self.config
         distribution, value = self.network(rows.seen, batch.packing)
         log_prob = distribution.log_prob(rows.action)
-        policy_loss, diagnostics = self.objective(
-            log_prob, rows.log_prob, rows.advantage, self.clip_ratio
-        )
+        policy_loss, diagnostics = self.objective(log_prob, rows, self.clip_ratio)
         entropy, loss = distribution.entropy().mean(), policy_loss
         if self.entropy_coefficient:  # else it is measured and not differentiated
             loss = loss - self.entropy_coefficient * entropy
@@ -144,6 +156,8 @@ class PpoAgent:
         return target is not None and float(torch.stack(measured).mean()) > target
 
     def _experience(self, rollouts: Sequence[Rollout]) -> Experience:
+        if self.config.advantage.kind == "vtrace":
+            self._importance = ImportanceReport(self.config.advantage)
         rows, valid, recurrence = join([self._learned_from(rollout) for rollout in rollouts])
         how = self.config.normalize_advantages
         if how == "rollout":
@@ -154,19 +168,19 @@ class PpoAgent:
 
     def _learned_from(self, rollout: Rollout) -> tuple[Rows, Tensor, Recurrence | None]:
         """Values, advantages and targets of one rollout, as rows; its valid ones; what recurs."""
-        observed = observe(rollout, self.network, self.context.device)
-        outcome = self._outcome(rollout)
-        advantage, target = self.estimate(outcome, observed.value, observed.next_value)
-        action = optree.tree_map(self._tensor, rollout.action)
-        by_step: Any = (
-            self.network.actions.from_environment(action),
-            self._tensor(rollout.extras["log_prob"]),
-            advantage,
-            target,
-            observed.value,
-        )
+        outcome, device = self._outcome(rollout), self.context.device
+        by_row: Any = optree.tree_map(lambda leaf: self._tensor(leaf).flatten(0, 1), rollout.action)
+        action = self.network.actions.from_environment(by_row)
+        judged = None if self._importance is None else action
+        observed = observe(rollout, self.network, device, judged)
+        log_prob = self._tensor(rollout.extras["log_prob"])
+        log_ratio = None if observed.log_prob is None else observed.log_prob - log_prob
+        estimate = self.estimate(outcome, observed.value, observed.next_value, log_ratio)
+        if self._importance is not None and log_ratio is not None and estimate.rho is not None:
+            self._importance.add(log_ratio, estimate.rho, outcome.valid)
+        by_step: Any = (log_prob, estimate.advantage, estimate.target, observed.value, estimate.rho)
         flat = optree.tree_map(lambda leaf: leaf.flatten(0, 1), by_step)
-        return Rows(observed.seen, *flat), outcome.valid.flatten(), observed.recurrence
+        return Rows(observed.seen, action, *flat), outcome.valid.flatten(), observed.recurrence
 
     def _outcome(self, rollout: Rollout) -> Outcome:
         reward = self._tensor(rollout.reward)
@@ -230,7 +244,7 @@ class PpoAgent:
             explained = float(explained_variance(*self._fit))
             # not a number where every return is the same
             row |= {"explained_variance": explained} if math.isfinite(explained) else {}
-        return row
+        return row | (self._importance.metrics() if self._importance is not None else {})
 
     def state_dict(self) -> State:
         """Network, optimizer, running statistics, bonus and generator."""

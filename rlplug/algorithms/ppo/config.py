@@ -45,8 +45,34 @@ class ReturnsAdvantage(Config):
     kind: Literal["returns"] = "returns"
 
 
+class VTraceAdvantage(Config):
+    """For data of older policies: V-trace (Espeholt et al. 2018, arXiv:1802.01561, section 4.1).
+
+    On fresh data it is `gae` with the same lambda.
+    """
+
+    kind: Literal["vtrace"] = "vtrace"
+    lambda_: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Shortens the traces (remark 2); 1 is the paper's."""
+    rho_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Most that a probability ratio weighs in an error (rho bar): below it the values are those of
+    a policy between the one that acted and the one that learns (section 4.1; 1 in section 5)."""
+    trace_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Most that a ratio weighs in what later errors hand back (c bar); no more than rho_clip."""
+
+    @model_validator(mode="after")
+    def _traces_are_clipped_no_later(self) -> VTraceAdvantage:
+        if self.trace_clip > self.rho_clip:
+            msg = (
+                f"trace_clip {self.trace_clip} exceeds rho_clip {self.rho_clip}, and V-trace "
+                "is defined for rho_clip >= trace_clip; lower trace_clip or raise rho_clip"
+            )
+            raise ValueError(msg)
+        return self
+
+
 AdvantageConfig = Annotated[
-    Annotated[GaeAdvantage | ReturnsAdvantage, Field(discriminator="kind")], Slot
+    Annotated[GaeAdvantage | ReturnsAdvantage | VTraceAdvantage, Field(discriminator="kind")], Slot
 ]
 
 

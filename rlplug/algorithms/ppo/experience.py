@@ -43,6 +43,8 @@ class Rows(NamedTuple):
     """`[B]` of the value; None without a value function."""
     value: Tensor | None
     """`[B]` of the network as it was before the first update."""
+    rho: Tensor | None
+    """`[B]` weight in a policy gradient; None where nothing is corrected for age."""
 
 
 class Minibatch(NamedTuple):
@@ -70,15 +72,27 @@ class Observed(NamedTuple):
     """`[T, N]`; None without a value function."""
     next_value: Tensor | None
     """`[T, N]` of the observation that followed, before any reset."""
+    log_prob: Tensor | None
+    """`[T, N]` of the actions under this network; None where they were not asked for."""
     recurrence: Recurrence | None
     """None where the network is not recurrent."""
 
 
 @torch.no_grad()
-def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
+def observe(
+    rollout: Rollout, network: ActorCritic, device: str, action: Tree | None = None
+) -> Observed:
     """Bring a rollout's observations to the network, and value all that acting did not.
 
     The T * N rows come first, then the F final observations, then the N next ones.
+
+    Args:
+        rollout: What acting left.
+        network: Values it.
+        device: The network's.
+        action: `[T * N, ...]` in the distribution's terms, where an older network may have acted:
+            then everything is valued anew, and the actions get their log-probability under this
+            one.
     """
     num_steps, num_envs = rollout.valid.shape
     num_rows, num_finals = num_steps * num_envs, len(rollout.final_steps)
@@ -93,37 +107,59 @@ def observe(rollout: Rollout, network: ActorCritic, device: str) -> Observed:
     if network.recurrent is not None:
         state = torch.as_tensor(rollout.extras["recurrent_state"], device=device)
         recurrence = Recurrence(find_sequences(rollout), state.flatten(0, 1))
-    value = next_value = None
+    value = next_value = log_prob = None
     if network.has_value:
-        if "value" in rollout.extras:
+        after_rows = num_finals + num_envs
+        if action is None and "value" in rollout.extras:
             value = torch.as_tensor(rollout.extras["value"], device=device)
-            values = _values(network, _part(seen, slice(num_rows, None)), num_finals + num_envs)
+            (values,) = _judged(network, _part(seen, slice(num_rows, None)), after_rows)
         else:
-            values = _values(network, seen, num_rows + num_finals + num_envs, recurrence)
+            values, *log_probs = _judged(network, seen, num_rows + after_rows, recurrence, action)
+            if log_probs:
+                log_prob = log_probs[0][:num_rows].view(num_steps, num_envs)
             value, values = values[:num_rows].view(num_steps, num_envs), values[num_rows:]
         final, following = values[:num_finals], values[num_finals:]
         final_steps = torch.as_tensor(rollout.final_steps, device=device)
         next_value = next_values(value, following, final_steps, final)
-    return Observed(_part(seen, slice(num_rows)), value, next_value, recurrence)
+    return Observed(_part(seen, slice(num_rows)), value, next_value, log_prob, recurrence)
 
 
-def _values(
+def _judged(
     network: ActorCritic,
     seen: tuple[Tree, Tree],
     num_rows: int,
     recurrence: Recurrence | None = None,
-) -> Tensor:
-    """Values `[num_rows]`.
+    action: Tree | None = None,
+) -> tuple[Tensor, ...]:
+    """Values `[num_rows]`, and log-probabilities `[num_rows]` of actions, where these are given.
 
     A recurrent network sees the rows of each episode in order, and then what followed the last.
+    Rows that have no action get the last one's, and a log-probability that means nothing.
     """
+    if action is not None:
+        leaf = optree.tree_leaves(action)[0]
+        action = _part(action, torch.arange(num_rows, device=leaf.device).clamp_(max=len(leaf) - 1))
     if recurrence is None:
         starts = range(0, num_rows, _ROWS_AT_ONCE)
-        chunks = [_part(seen, slice(start, start + _ROWS_AT_ONCE)) for start in starts]
-        return torch.cat([network.values(chunk) for chunk in chunks])
+        chunks = [slice(start, start + _ROWS_AT_ONCE) for start in starts]
+        parts = [_judge(network, _part(seen, chunk), _part(action, chunk)) for chunk in chunks]
+        return tuple(torch.cat(each) for each in zip(*parts, strict=True))
     order, packing = packed(*recurrence, with_successor=True)
-    in_order = network.values(_part(seen, order), packing)
-    return in_order.new_zeros(num_rows).index_copy(0, order, in_order)
+    in_order = _judge(network, _part(seen, order), _part(action, order), packing)
+    return tuple(each.new_zeros(num_rows).index_copy(0, order, each) for each in in_order)
+
+
+def _judge(
+    network: ActorCritic,
+    seen: tuple[Tree, Tree],
+    action: Tree | None,
+    packing: Packing | None = None,
+) -> tuple[Tensor, ...]:
+    if action is None:
+        return (network.values(seen, packing),)
+    distribution, value = network(seen, packing)
+    assert value is not None
+    return value, distribution.log_prob(action)
 
 
 class Experience:

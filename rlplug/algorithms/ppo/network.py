@@ -69,6 +69,7 @@ class ActorCritic(nn.Module):
         self.values_while_acting = (
             num_encoders == 1
             and self.has_value
+            and config.advantage.kind != "vtrace"  # which values with the weights that learn
             and self.recurrent is None
             and any(True for _ in self.encoders.parameters())
         )

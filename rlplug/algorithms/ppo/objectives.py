@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.algorithms.ppo.config import ObjectiveConfig
+    from rlplug.algorithms.ppo.experience import Rows
 
 
 class PolicyLoss(NamedTuple):
@@ -23,8 +24,8 @@ class PolicyLoss(NamedTuple):
 
 
 if TYPE_CHECKING:
-    Objective = Callable[[Tensor, Tensor, Tensor, float], PolicyLoss]
-    """`(log_prob, old_log_prob, advantage, clip_ratio)`, the tensors `[B]`."""
+    Objective = Callable[[Tensor, Rows, float], PolicyLoss]
+    """`(log_prob, rows, clip_ratio)`: `[B]` of the policy that learns, and what acting left."""
 
 
 def build_objective(config: ObjectiveConfig) -> Objective:
@@ -37,11 +38,10 @@ def build_objective(config: ObjectiveConfig) -> Objective:
     assert_never(config.kind)
 
 
-def _clipped(
-    log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_ratio: float
-) -> PolicyLoss:
+def _clipped(log_prob: Tensor, rows: Rows, clip_ratio: float) -> PolicyLoss:
+    """The ratio is to the policy that acted, of whatever age: it needs no weight beside it."""
     loss, approximate_kl, is_clipped = clipped_surrogate(
-        log_prob, old_log_prob, advantage, clip_ratio=clip_ratio
+        log_prob, rows.log_prob, rows.advantage, clip_ratio=clip_ratio
     )
     diagnostics = {
         "approximate_kl": approximate_kl.mean(),
@@ -50,7 +50,8 @@ def _clipped(
     return PolicyLoss(loss.mean(), diagnostics)
 
 
-def _policy_gradient(
-    log_prob: Tensor, _old_log_prob: Tensor, advantage: Tensor, _clip_ratio: float
-) -> PolicyLoss:
-    return PolicyLoss(policy_gradient_loss(log_prob, advantage).mean(), {})
+def _policy_gradient(log_prob: Tensor, rows: Rows, _clip_ratio: float) -> PolicyLoss:
+    loss = policy_gradient_loss(log_prob, rows.advantage)
+    if rows.rho is not None:
+        loss = rows.rho * loss  # section 4.2, arXiv:1802.01561
+    return PolicyLoss(loss.mean(), {})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from rlplug.specs import AlgorithmSpec
 
 
-def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec:
+def _spec(
+    name: str,
+    summary: str,
+    paper: str,
+    features: frozenset[Literal["async"]] = frozenset(),
+    **sections: Any,
+) -> AlgorithmSpec:
     """A member of the family: the same agent, other defaults."""
     return AlgorithmSpec(
         name=name,
@@ -28,11 +34,12 @@ def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec
             "tuple",
         ),
         action_spaces=("discrete", "multi-discrete", "multi-binary", "box", "dict", "tuple"),
-        features=frozenset({"mask", "recurrent"}),
+        features=frozenset({"mask", "recurrent"} | features),
         defaults={"launch": {"num_envs": 8}, "env": {"action_mask": "info"}} | sections,
     )
 
 
+_ASYNC: frozenset[Literal["async"]] = frozenset({"async"})
 _ONE_GRADIENT_STEP: dict[str, Any] = {
     "objective": {"kind": "policy-gradient"},
     "epochs": 1,
@@ -73,4 +80,29 @@ REINFORCE = _spec(
     "Williams 1992, Machine Learning 8:229-256",
     agent=_ONE_GRADIENT_STEP | {"advantage": {"kind": "returns"}},
     train={"whole_episodes": True},
+)
+APPO = _spec(
+    "appo",
+    "Asynchronous PPO: learns from rollouts of older weights, corrected by V-trace",
+    "Petrenko et al. 2020, arXiv:2006.11751; V-trace: Espeholt et al. 2018, arXiv:1802.01561",
+    _ASYNC,
+    agent={"advantage": {"kind": "vtrace", "lambda_": 0.95}},  # PPO's own lambda
+)
+IMPALA = _spec(
+    "impala",
+    "Actor-learners that never wait: one V-trace policy gradient step on each batch of rollouts",
+    "Espeholt et al. 2018, arXiv:1802.01561",
+    _ASYNC,
+    agent=_ONE_GRADIENT_STEP
+    | {
+        "advantage": {"kind": "vtrace"},
+        "entropy_coefficient": 0.01,  # the paper's for Atari, as unroll, rate and decay below
+        "optimizer": {
+            "name": "rmsprop",
+            "learning_rate": 6e-4,
+            "decay": "linear",
+            "arguments": {"alpha": 0.99, "eps": 1e-5},  # a2c's: the paper's stand for sums
+        },
+    },
+    train={"rollout_length": 20},
 )

@@ -82,7 +82,7 @@ def test_constant_reward_is_worth_the_finite_sum_when_terminated():
 
 def test_vtrace_clips_the_ratio_of_the_error_and_of_the_trace_apart():
     log_ratio = column(3.0, 0.5).log()
-    target, advantage = vtrace(
+    target, advantage, rho = vtrace(
         column(1, 2),
         column(0.5, 0.5),
         column(0, 0),
@@ -92,9 +92,10 @@ def test_vtrace_clips_the_ratio_of_the_error_and_of_the_trace_apart():
         rho_clip=2.0,
         trace_clip=1.0,
     )
-    # v₁ = ½ (2 + 4) = 3;  v₀ = 2·1 + ½·1·3;  advantages ρ (r + γ v' − v)
+    # v₁ = ½ (2 + 4) = 3;  v₀ = 2·1 + ½·1·3;  advantages r + γ v' − v
     assert target.flatten().tolist() == pytest.approx([3.5, 3.0])
-    assert advantage.flatten().tolist() == pytest.approx([2 * (1 + 1.5), 0.5 * (2 + 4)])
+    assert advantage.flatten().tolist() == pytest.approx([1 + 1.5, 2 + 4])
+    assert rho.flatten().tolist() == pytest.approx([2.0, 0.5])
 
 
 def test_retrace_is_cut_where_the_target_policy_would_not_have_acted_so():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlplug.errors import DivergedError
+from rlplug.errors import ConfigError, DivergedError
 from rlplug.replay.samplers import Spans
 
 PLAIN = {"kind": "prioritized", "priority_exponent": 1.0, "priority_floor": 1e-9}
@@ -135,10 +135,20 @@ def test_new_transitions_get_the_highest_priority_so_far(make_replay, steps):
 
 
 def test_priorities_from_the_policy_are_used_for_new_transitions(make_replay, steps):
-    replay = make_replay(sampler=PLAIN, n_step=2)
+    replay = make_replay(sampler=PLAIN | {"new_priority": "policy"}, n_step=2)
     replay.add(steps("...", extras={"priority": [3.0, 1.0, 2.0]}))
     replay.add(steps("t", start=3, extras={"priority": [4.0]}))
     assert_drawn_in_proportion(draws(replay, 400, 64), np.array([3.0, 1.0, 2.0, 4.0]))
+
+
+def test_priorities_from_the_policy_are_used_where_they_are_asked_for_and_only_there(
+    make_replay, steps
+):
+    highest = make_replay(sampler=PLAIN)
+    highest.add(steps("..", extras={"priority": [3.0, 1.0]}))
+    assert_drawn_in_proportion(draws(highest, 400, 64), np.ones(2))
+    with pytest.raises(ConfigError, match="carry no 'priority'"):
+        make_replay(sampler=PLAIN | {"new_priority": "policy"}).add(steps(".."))
 
 
 def test_priority_written_between_two_batches_is_seen_by_the_second(make_replay, steps):

@@ -25,6 +25,9 @@ MIXES: dict[str, dict[str, Any]] = {
     "ppo": {"batch_size": 4, "epochs": 3},
     "a2c": PLAIN,
     "reinforce": PLAIN | {"advantage": "returns"},
+    "appo": {"advantage": "vtrace", "batch_size": 4, "epochs": 3},
+    "impala": PLAIN | {"advantage": "vtrace"},
+    "recurrent appo": {"advantage": "vtrace", "network": {"recurrent": "lstm"}, "batch_size": 6},
     "lstm": {"network": {"recurrent": "lstm"}, "batch_size": 6, "epochs": 2},
     "gru": {"network": {"recurrent": "gru"}, "batch_size": 6, "epochs": 2},
     "normalised": {"normalize_observations": True, "normalize_rewards": True, "epochs": 2},
@@ -362,6 +365,7 @@ def test_no_rollout_and_no_transition_mean_no_update(by_hand: Any) -> None:
     [
         ({"objective": "policy-gradient", "target_kl": 0.1}, "measures no divergence"),
         ({"advantage": "returns", "value_clip_range": 0.2}, "no value function"),
+        ({"advantage": {"kind": "vtrace", "trace_clip": 1.5}}, "rho_clip >= trace_clip"),
         ({"network": {"recurrent": "lstm", "share_encoder": False}}, "share_encoder"),
     ],
 )

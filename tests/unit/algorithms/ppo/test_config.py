@@ -39,6 +39,7 @@ SHORT: dict[str, Any] = {
     "optimizer.learning_rate": 0.01,
 }
 PLAIN = {"objective": "policy-gradient", "epochs": 1, "batch_size": None}
+VTRACE = {"advantage": "vtrace"}
 LSTM = {"network.recurrent": "lstm"}
 GRU = {"network.recurrent": "gru"}
 MLP = {"network.encoder": "mlp"}
@@ -88,8 +89,14 @@ def schedule(name: str, kind: str | None) -> dict[Key, list[Flip]]:
 FLIPS: dict[Key, list[Flip]] = {
     ("objective", None): [Flip("policy-gradient"), Flip("clipped", PLAIN | {"epochs": 3})],
     **schedule("objective.clip_ratio", "clipped"),
-    ("advantage", None): [Flip("returns", PLAIN), Flip("gae", PLAIN | {"advantage": "returns"})],
+    ("advantage", None): [
+        Flip("returns", PLAIN), Flip("gae", PLAIN | {"advantage": "returns"}),
+        Flip("vtrace"), Flip("gae", VTRACE),
+    ],
     ("advantage.lambda_", "gae"): [Flip(0.0), Flip(1.0)],
+    ("advantage.lambda_", "vtrace"): [Flip(0.5, VTRACE), Flip(0.5, VTRACE | PLAIN)],
+    ("advantage.rho_clip", "vtrace"): [Flip(1.3, VTRACE), Flip(1.3, VTRACE | PLAIN)],
+    ("advantage.trace_clip", "vtrace"): [Flip(0.8, VTRACE), Flip(0.8, VTRACE | PLAIN)],
     ("bonus.entry", None): [Flip(f"{__name__}:Twos", BONUS)],
     ("bonus.kwargs", None): [Flip({"size": 3.0}, BONUS)],
     ("bonus.weight", None): [Flip(0.1, BONUS)],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-ALGORITHMS = ["ppo", "a2c", "reinforce", "recurrent-ppo"]
+ALGORITHMS = ["ppo", "a2c", "reinforce", "recurrent-ppo", "appo", "impala"]
 NORMALIZED = {"agent.normalize_observations": True, "agent.normalize_rewards": True}
 
 

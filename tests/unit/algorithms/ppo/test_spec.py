@@ -7,8 +7,10 @@ import pytest
 from rlplug.errors import ConfigError
 from rlplug.resolve import resolve
 
+MEMBERS = ["ppo", "recurrent-ppo", "a2c", "reinforce", "appo", "impala"]
 
-@pytest.mark.parametrize("name", ["ppo", "recurrent-ppo", "a2c", "reinforce"])
+
+@pytest.mark.parametrize("name", MEMBERS)
 def test_defaults_of_each_member_resolve(name: str) -> None:
     resolved = resolve(name, "acrobot", preset=None)
     assert resolved.trainer.name == "on-policy"
@@ -24,7 +26,16 @@ def test_members_differ_in_their_slots_alone() -> None:
     assert agent("a2c").advantage.lambda_ == 1.0  # type: ignore[attr-defined]
     assert agent("reinforce").advantage.kind == "returns"  # type: ignore[attr-defined]
     assert agent("recurrent-ppo").network.recurrent.kind == "lstm"  # type: ignore[attr-defined]
-    assert len({type(agent(name)) for name in ("ppo", "a2c", "reinforce", "recurrent-ppo")}) == 1
+    assert agent("appo").objective.kind == "clipped"  # type: ignore[attr-defined]
+    assert agent("impala").objective.kind == "policy-gradient"  # type: ignore[attr-defined]
+    assert len({type(agent(name)) for name in MEMBERS}) == 1
+
+
+def test_those_that_correct_for_old_data_are_the_asynchronous_ones() -> None:
+    specs = {name: resolve(name, "acrobot", preset=None) for name in MEMBERS}
+    corrected = {n for n, r in specs.items() if r.config.agent.advantage.kind == "vtrace"}  # type: ignore[attr-defined]
+    assert corrected == {n for n, r in specs.items() if "async" in r.algorithm.features}
+    assert corrected == {"appo", "impala"}
 
 
 def test_returns_that_a_rollout_cuts_short_are_refused() -> None:
