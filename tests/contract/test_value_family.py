@@ -180,6 +180,24 @@ PAPER_SETTINGS: dict[str, dict[str, Any]] = {
     "rainbow": RAINBOW | C51_HEAD,
     # Toromanoff et al. 2019: Rainbow's settings over IQN's head.
     "rainbow-iqn": RAINBOW | IQN_HEAD,
+    # Horgan et al. 2018, section 4.1 and appendix: double, dueling, n = 3, ε 0.4 and α 7.
+    "ape-x": {
+        "agent.bootstrap.kind": "double",
+        "agent.exploration.epsilon.value": 0.4,
+        "agent.exploration.ladder_exponent": 7.0,
+        "agent.network.dueling": True,
+        "agent.optimizer.name": "rmsprop",
+        "agent.optimizer.learning_rate": 2.5e-4 / 4,
+        "agent.optimizer.arguments.alpha": 0.95,
+        "agent.optimizer.arguments.eps": 1.5e-7,
+        "agent.optimizer.arguments.centered": True,
+        "agent.optimizer.max_gradient_norm": 40.0,
+        "replay.n_step": 3,
+        "replay.sampler.kind": "prioritized",
+        "replay.sampler.new_priority": "policy",
+        "replay.sampler.priority_exponent": 0.6,
+        "replay.sampler.importance_exponent.value": 0.4,
+    },
 }
 
 

@@ -142,6 +142,7 @@ FLIPS: dict[Key, list[Flip]] = {
     **schedule(BETA, "prioritized", "weights", PRIORITIZED),
     ("replay.sampler.priority_floor", "prioritized"): [Flip(1.0, on=PRIORITIZED)],
     ("replay.sampler.uniform_mix", "prioritized"): [Flip(0.5, on=PRIORITIZED)],
+    ("replay.sampler.new_priority", "prioritized"): [Flip("policy", on=PRIORITIZED)],
     ("replay.reward.scale", None): [Flip(0.5)],
     ("replay.reward.clip", None): [Flip(0.5)],
     ("train.steps", None): [Flip(80, "env steps")],

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rlplug.algorithms.dqn.bootstrap import build_bootstrap, target_returns
+from rlplug.algorithms.dqn.bootstrap import build_bootstrap
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
@@ -84,7 +84,8 @@ class DqnAgent:
         estimate = online(batch.observation, samples=head.num_samples)
         with torch.no_grad():
             next_estimate = target(batch.next_observation, samples=head.num_target_samples)
-            returns = target_returns(head, self.bootstrap, batch, next_estimate, online, target)
+            next_policy, reward = self.bootstrap(online, target, batch, head.mean(next_estimate))
+            returns = head.target(next_estimate, next_policy, reward, batch.discount)
         loss, priority = head.loss(estimate, batch.action, returns)
         check_shapes("update", loss=(loss, "B"), importance_weight=(batch.importance_weight, "B"))
         weighted_loss = (batch.importance_weight * loss).mean()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.algorithms.dqn.config import BootstrapConfig, MunchausenBootstrap
-    from rlplug.algorithms.dqn.heads import Estimate, ReturnHead
     from rlplug.data import TransitionBatch, Tree
 
 
@@ -46,19 +45,6 @@ if TYPE_CHECKING:
     ]
     """`(online, target, batch, next_values)` -> next-policy, reward `[B]`; `next_values` `[B, A]`
     are the target network's at the next observation."""
-
-
-def target_returns(
-    head: ReturnHead,
-    bootstrap: Bootstrap,
-    batch: TransitionBatch,
-    next_estimate: Estimate,
-    online: ActionValues,
-    target: ActionValues,
-) -> Tensor:
-    """The head's target `[B]` or `[B, K]`, from the estimate of the target network."""
-    next_policy, reward = bootstrap(online, target, batch, head.mean(next_estimate))
-    return head.target(next_estimate, next_policy, reward, batch.discount)
 
 
 class KnownValues(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 import optree
 import torch
 
-from rlplug.algorithms.dqn.bootstrap import KnownValues, build_bootstrap, target_returns
+from rlplug.algorithms.dqn.bootstrap import KnownValues, build_bootstrap
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.nn.noisy import remove_noise, resample_noise
 from rlplug.ops.schedules import schedule_value
@@ -48,7 +48,6 @@ class DqnPolicy:
         self.has_noisy_layers = config.network.noisy is not None
         self.generator = context.seeds.numpy("exploration")
         self.torch_generator = context.seeds.torch("acting", context.device)
-        self.bootstrap = build_bootstrap(config.bootstrap)
         self.risk_level = getattr(config.head, "risk_level", 1.0)
         self.env_steps = 0
 
@@ -82,33 +81,31 @@ class DqnPolicy:
             values = self.network.q_values(
                 tensors, generator=self.torch_generator, risk_level=self.risk_level
             )
-            best: Array = values.argmax(dim=1).cpu().numpy()
-        return best
+        return _array(values.argmax(dim=1))
 
     def priorities(self, batch: TransitionBatch) -> Array:
-        """`[B]` as the head computes them, one network in place of online and target.
+        """`[B]` what `DqnAgent.update` computes, with one network as online and as target.
 
-        Without noise, and with fractions from the policy's own generator. The estimates serve the
-        bootstrap too: with one network, the double bootstrap is max.
+        Without noise, and with fractions from the policy's own generator. The two estimates serve
+        the bootstrap too: where one network chooses and evaluates, double is max.
         """
         network, head, generator = self.network, self.network.head, self.torch_generator
-        batch = batch._replace(action=batch.action - self.first_action)
+        action = batch.action - self.first_action
         with torch.inference_mode():
             if self.has_noisy_layers:
                 remove_noise(network)
-            estimate, next_estimate = (
-                network(observation, samples=samples, generator=generator)
-                for observation, samples in (
-                    (batch.observation, head.num_samples),
-                    (batch.next_observation, head.num_target_samples),
-                )
+            estimate = network(batch.observation, samples=head.num_samples, generator=generator)
+            next_estimate = network(
+                batch.next_observation, samples=head.num_target_samples, generator=generator
             )
-            online = KnownValues(head.mean(next_estimate))  # asked for the next observation
-            target = KnownValues(head.mean(estimate))  # asked for the observation
-            returns = target_returns(head, self.bootstrap, batch, next_estimate, online, target)
-            priority = head.loss(estimate, batch.action, returns).priority
-        array: Array = priority.cpu().numpy()
-        return array
+            online = KnownValues(head.mean(next_estimate))  # asked for the next observation alone
+            target = KnownValues(head.mean(estimate))  # asked for the observation alone
+            next_policy, reward = build_bootstrap(self.config.bootstrap)(
+                online, target, batch._replace(action=action), online.values
+            )
+            returns = head.target(next_estimate, next_policy, reward, batch.discount)
+            priority = head.loss(estimate, action, returns).priority
+        return _array(priority)
 
     def _tensor(self, leaf: Array) -> torch.Tensor:
         return torch.as_tensor(leaf, device=self.context.device)
@@ -164,3 +161,8 @@ class DqnPolicy:
         set_generator_state(self.generator, state["generator"])
         self.torch_generator.set_state(state["torch_generator"])
         self.env_steps = state["env_steps"]
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    array: Array = tensor.cpu().numpy()
+    return array
