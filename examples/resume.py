@@ -10,14 +10,13 @@ import json
 import sys
 
 import rlplug
-from rlplug.train.run import resume
 
 env_steps = int(float(sys.argv[1])) if sys.argv[1:] else 20_000
 
 first = rlplug.train("dqn", "cartpole", steps=env_steps // 2, seed=1)
 
 # Only what leaves the past as it was may change: the length, evaluation, checkpoints, tracking.
-second = resume(first.run_dir, overrides=[("train.steps", str(env_steps))])
+second = rlplug.resume(first.run_dir, steps=env_steps)
 
 rows = [json.loads(line) for line in (second.run_dir / "metrics.jsonl").read_text().splitlines()]
 updates = [(row["env_steps"], row["updates"]) for row in rows if "updates" in row]

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rlplug import errors as errors
-    from rlplug.api import evaluate, load, train
+    from rlplug.api import evaluate, load, resume, train
     from rlplug.config import RunConfig
 
 __version__ = "0.1.0"
-__all__ = ["RunConfig", "__version__", "errors", "evaluate", "load", "train"]
+__all__ = ["RunConfig", "__version__", "errors", "evaluate", "load", "resume", "train"]
 
-_HOMES = {"RunConfig": "rlplug.config", "load": "rlplug.loaded"}
+_HOMES = {"RunConfig": "rlplug.config", "load": "rlplug.loaded", "resume": "rlplug.api"}
 _MODULES = ("errors", "evaluate", "train")
 
 

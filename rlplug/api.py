@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rlplug.evaluate import evaluate_run
 from rlplug.loaded import load
 from rlplug.resolve import resolve
+from rlplug.train.initial import InitialWeights
+from rlplug.train.run import resume as resume_run
 from rlplug.train.run import train as train_resolved
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from rlplug.evaluate import EvaluationReport
     from rlplug.train.run import RunResult
 
-__all__ = ["evaluate", "load", "train"]
+__all__ = ["evaluate", "load", "resume", "train"]
 
 
 def train(  # noqa: PLR0913 - the settings that have a short name
@@ -33,6 +35,7 @@ def train(  # noqa: PLR0913 - the settings that have a short name
     preset: str | None = "default",
     config: Path | str | RunConfig | None = None,
     run_dir: Path | str = "runs",
+    init_from: Path | str | InitialWeights | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Train an agent, as `rlplug train` does.
@@ -51,6 +54,8 @@ def train(  # noqa: PLR0913 - the settings that have a short name
         preset: Its name; None for no preset.
         config: A YAML file of settings, or a finished config.
         run_dir: Where the run's folder is made.
+        init_from: Begin with the weights of another run, `RUN` or `RUN:best`; all must fit
+            (`InitialWeights.of(source, partial=True)` takes what fits).
         overrides: Settings by section, or by dotted name: `**{"agent.batch_size": 128}`.
 
     Raises:
@@ -69,7 +74,32 @@ def train(  # noqa: PLR0913 - the settings that have a short name
         envs_per_worker=envs_per_worker,
         device=device,
     )
-    return train_resolved(resolved, run_root=Path(run_dir), command=sys.argv)
+    if init_from is not None and not isinstance(init_from, InitialWeights):
+        init_from = InitialWeights.of(init_from)
+    return train_resolved(resolved, run_root=Path(run_dir), command=sys.argv, init_from=init_from)
+
+
+def resume(
+    run_dir: Path | str, *, steps: float | None = None, device: str | None = None, **overrides: Any
+) -> RunResult:
+    """Go on with a run, as `rlplug train --resume` does.
+
+        rlplug.resume("runs/cartpole/dqn/20260102-030405-0", steps=200_000)
+
+    Args:
+        run_dir: The run's folder.
+        steps: Environment steps of the whole run, where it is to become longer.
+        device: auto, cpu, cuda or cuda:1.
+        overrides: Settings by section, or by dotted name, that leave the past as it was.
+
+    Raises:
+        ConfigError: there is nothing left to do, or a setting may not change.
+        CheckpointError: no checkpoint can be read, or it does not fit what is installed.
+        RunFolderError: there is no such run, or another process has it.
+    """
+    asked = {"train.steps": steps, "device": device}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return resume_run(Path(run_dir), overrides=overrides | given)
 
 
 def evaluate(run_dir: Path | str, **options: Any) -> EvaluationReport:

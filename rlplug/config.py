@@ -167,16 +167,23 @@ class LaunchConfig(Config):
 
 
 class CheckpointConfig(Config):
-    """The run's `checkpoint` section. A checkpoint is always written at the end and on a signal."""
+    """The run's `checkpoint` section. One more is written at the start, at the end, on a signal."""
 
     every_env_steps: Annotated[Count, Field(gt=0)] | None = None
     """Environment steps between checkpoints; None means a tenth of the run."""
-    keep_last: Annotated[Count, Field(gt=0)] = 2
-    """Newest checkpoints to keep."""
+    enabled: bool = True
+    """False writes none at all: nothing can be resumed, evaluated or loaded."""
+    keep_last: Annotated[Count, Field(gt=0)] | Literal["all"] = 2
+    """Newest checkpoints to keep, or `all`."""
+    keep_every_env_steps: Annotated[Count, Field(gt=0)] | None = None
+    """Also keep the first checkpoint of every so many environment steps; None keeps no more."""
     keep_best: bool = True
     """Also keep the checkpoint with the best evaluation."""
     save_replay: bool = True
     """Store the replay too; without it a resumed run warms up again."""
+    on_error: Literal["warn", "stop"] = "warn"
+    """When one cannot be written: `warn` trains on and tries again at the next, `stop` ends the
+    run. The one at the end, and on a signal, must succeed either way."""
 
 
 class TrackingConfig(Config):

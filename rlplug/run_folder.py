@@ -35,7 +35,7 @@ from rlplug.settings.yaml_text import read_document, write
 from rlplug.versions import installed_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from rlplug.config import RunConfig
@@ -66,6 +66,10 @@ class RunRecord(BaseModel):
     """Why it ended, in a sentence."""
     env_steps: int = 0
     """Environment steps when `run.json` was last written."""
+    chosen: dict[str, str | int] = {}
+    """What `auto` came to, by dotted setting; a resume keeps it."""
+    initialized_from: str | None = None
+    """The checkpoint whose weights the run began with, of another run."""
     evaluation: dict[str, Any] | None = None
     """The final evaluation, or the last one of a run that did not finish."""
 
@@ -246,6 +250,13 @@ class RunFolder:
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self.record = record
+
+
+def runs_below(root: Path) -> Iterator[RunFolder]:
+    """Every run folder below the folder of all runs; what cannot be read is passed over."""
+    for file in sorted(root.glob("/".join("*" * _LEVELS) + f"/{_RECORD}")):
+        with suppress(RunFolderError):
+            yield RunFolder(file.parent, _read_record(file))
 
 
 def read_config(path: Path) -> dict[str, Any]:

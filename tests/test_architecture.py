@@ -46,6 +46,7 @@ ALLOWED = {
     "api": {"resolve", "train", "evaluate", "loaded"},
     "cli": {
         "registry", "resolve", "train", "evaluate", "statistics", "errors", "run_folder", "api",
+        "checkpoint",
     },
     "__main__": {"cli"},
     "__init__": {"api", "evaluate", "loaded"},

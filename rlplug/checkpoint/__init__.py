@@ -17,12 +17,14 @@ of itself, `folder` writes and reads one, `store` keeps those of a run.
 from rlplug.checkpoint.folder import (
     LoadedCheckpoint,
     checkpoints,
+    component_arrays,
     load_checkpoint,
     load_component,
     save_checkpoint,
     verify_checkpoint,
 )
-from rlplug.checkpoint.manifest import CheckpointInfo, read_manifest
+from rlplug.checkpoint.manifest import CheckpointInfo, read_manifest, versions_that_differ
+from rlplug.checkpoint.state_tree import differing_leaf
 from rlplug.checkpoint.store import CheckpointStore, best_checkpoint, newest_checkpoint
 
 __all__ = [
@@ -31,10 +33,13 @@ __all__ = [
     "LoadedCheckpoint",
     "best_checkpoint",
     "checkpoints",
+    "component_arrays",
+    "differing_leaf",
     "load_checkpoint",
     "load_component",
     "newest_checkpoint",
     "read_manifest",
     "save_checkpoint",
     "verify_checkpoint",
+    "versions_that_differ",
 ]

@@ -6,7 +6,7 @@ import re
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlplug.checkpoint.manifest import (
     COMPONENT_NAME,
@@ -17,6 +17,7 @@ from rlplug.checkpoint.manifest import (
 )
 from rlplug.checkpoint.state_tree import join_state, split_state
 from rlplug.checkpoint.tensor_file import (
+    read_layout,
     read_tensor_file,
     unusable,
     verify_file,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rlplug.checkpoint.tensor_file import Leaf
     from rlplug.protocols import State
 
 _FOLDER_NAME = re.compile(r"step-(\d{9,18})(?:-(\d{1,9}))?")
@@ -43,7 +45,32 @@ class LoadedCheckpoint(NamedTuple):
     """By component, exactly as it was saved; tensors are on the CPU."""
 
 
+class Component(NamedTuple):
+    """A component's state, ready to be written."""
+
+    structure: str
+    """How its arrays hang together, as JSON."""
+    leaves: dict[str, Leaf]
+    """Its arrays by name."""
+
+
+def prepare(state: Mapping[str, State]) -> dict[str, Component]:
+    """Take states apart; the arrays are those of the states themselves, not copies.
+
+    Raises:
+        CheckpointError: if a state holds something that cannot be stored.
+    """
+    return {name: Component(*split_state(part, name)) for name, part in state.items()}
+
+
 def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: CheckpointInfo) -> Path:
+    """Write a checkpoint of `state`: `prepare` and `write_checkpoint` in one."""
+    return write_checkpoint(directory, prepare(state), info=info)
+
+
+def write_checkpoint(
+    directory: Path, parts: Mapping[str, Component], *, info: CheckpointInfo
+) -> Path:
     """Write `directory/step-<env_steps>` and return its path; it appears whole or not at all.
 
     A checkpoint of the same step that is already there is replaced: the new one gets a suffix
@@ -51,8 +78,7 @@ def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: Checkp
     time: the run folder's lock sees to that.
 
     Raises:
-        CheckpointError: if the disk is full or cannot be written (earlier checkpoints stay
-            intact), or if the state holds something that cannot be stored.
+        CheckpointError: if the disk is full or cannot be written; earlier checkpoints stay intact.
     """
     name = f"step-{info.env_steps:09d}"
     earlier = [path for path in checkpoints(directory) if order(path)[0] == info.env_steps]
@@ -63,7 +89,7 @@ def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: Checkp
         directory.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
         partial.mkdir()
-        _write_files(partial, state, info)
+        _write_files(partial, parts, info)
         partial.rename(final)
         sync_folder(directory)
     except OSError as error:
@@ -107,6 +133,17 @@ def load_component(path: Path, component: str) -> State:
     return _load(path, component, manifest)
 
 
+def component_arrays(path: Path, component: str) -> dict[str, dict[str, Any]]:
+    """`dtype` and `shape` of each array of a component, by name; no array is read.
+
+    Raises:
+        CheckpointError: naming the file that is missing, or whose header is not sound.
+    """
+    digest = read_manifest(path).file_digest(component)
+    layout = read_layout(_component_file(path, component), digest)
+    return {name: {"dtype": dtype, "shape": list(shape)} for name, (dtype, shape) in layout.items()}
+
+
 def verify_checkpoint(path: Path) -> CheckpointInfo:
     """Check every file of a checkpoint against its digest, without loading it.
 
@@ -127,11 +164,10 @@ def checkpoints(directory: Path) -> list[Path]:
     return sorted(named, key=order)
 
 
-def _write_files(folder: Path, state: Mapping[str, State], info: CheckpointInfo) -> None:
+def _write_files(folder: Path, parts: Mapping[str, Component], info: CheckpointInfo) -> None:
     components = {}
-    for name, component in state.items():
-        structure, leaves = split_state(component, name)
-        written = write_tensor_file(_component_file(folder, name), leaves, structure)
+    for name, part in parts.items():
+        written = write_tensor_file(_component_file(folder, name), part.leaves, part.structure)
         components[name] = FileEntry(num_bytes=written.num_bytes, sha256=written.sha256)
     stamped = CheckpointInfo.model_validate(
         dict(info)

@@ -19,8 +19,10 @@ from pydantic import (
 import rlplug
 from rlplug.checkpoint.tensor_file import FileDigest, unusable
 from rlplug.errors import CheckpointError
+from rlplug.versions import installed_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SCHEMA_VERSION = 1
@@ -53,6 +55,21 @@ class CheckpointInfo(_Model):
     """By package: the plugins used; python, rlplug, torch, numpy and gymnasium are added."""
     created: str = ""
     """When it was written, ISO 8601 in UTC; set by `save_checkpoint`."""
+
+
+def versions_that_differ(wrote: Mapping[str, str], plugins: Mapping[str, str]) -> str:
+    """`rlplug 0.1 (0.2 is installed), ...` where they are not those that are installed now.
+
+    Args:
+        wrote: By package, as a checkpoint states them.
+        plugins: Those of the plugins that are used now.
+    """
+    now = installed_versions() | dict(plugins)
+    return ", ".join(
+        f"{name} {version} ({now.get(name, 'none')} is installed)"
+        for name, version in wrote.items()
+        if now.get(name) != version
+    )
 
 
 class FileEntry(_Model):

@@ -12,11 +12,11 @@ import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rlplug.checkpoint.tensor_file import RESERVED_NAME, leaf_kind
+from rlplug.checkpoint.tensor_file import RESERVED_NAME, leaf_kind, raw_bytes
 from rlplug.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rlplug.checkpoint.tensor_file import Leaf, StoredArray
 
@@ -45,6 +45,37 @@ def join_state(structure: str, arrays: Mapping[str, StoredArray]) -> Any:
         ValueError, TypeError, KeyError, RecursionError: if `structure` is not one of ours.
     """
     return _join(json.loads(structure), arrays)
+
+
+def differing_leaf(saved: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first name whose value is not the same to the bit in both states; None if all are."""
+    before, after = dict(_flat(saved, ())), dict(_flat(now, ()))
+    names = [*before, *(name for name in after if name not in before)]
+    missing = object()
+    return next(
+        (
+            "/".join(map(str, name))
+            for name in names
+            if not _is_same(before.get(name, missing), after.get(name, missing))
+        ),
+        None,
+    )
+
+
+def _flat(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from _flat(item, (*path, key))
+    else:
+        yield path, value
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if leaf_kind(one) is None or leaf_kind(other) is None:
+        return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - both nan
+    same_kind = (tuple(one.shape), str(one.dtype)) == (tuple(other.shape), str(other.dtype))
+    return same_kind and raw_bytes(one) == raw_bytes(other)
 
 
 def _split(value: Any, path: _Path, leaves: _Leaves) -> Any:

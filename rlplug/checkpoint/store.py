@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from rlplug.checkpoint.background import BackgroundCall
 from rlplug.checkpoint.folder import (
     checkpoints,
     order,
+    prepare,
     remove_checkpoint,
-    save_checkpoint,
     verify_checkpoint,
+    write_checkpoint,
 )
 from rlplug.checkpoint.manifest import CheckpointInfo, read_manifest
+from rlplug.checkpoint.snapshot import Snapshots
 from rlplug.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from rlplug.checkpoint.folder import Component
     from rlplug.config import CheckpointConfig
     from rlplug.protocols import State
 
@@ -62,12 +66,20 @@ class CheckpointStore:
         self.directory = run_folder / "checkpoints"
         self._config = config
         self._warn = warn
+        self._snapshots = Snapshots()
 
     def save(self, state: Mapping[str, State], info: CheckpointInfo) -> Path:
-        """Write a checkpoint, then remove those that need not be kept (`save_checkpoint`)."""
-        path = save_checkpoint(self.directory, state, info=info)
-        self.prune()
-        return path
+        """Write a checkpoint, then remove those that need not be kept."""
+        return self._write(prepare(state), info)
+
+    def begin(self, state: Mapping[str, State], info: CheckpointInfo) -> BackgroundCall[Path]:
+        """Copy the state now and write it in the background; the last one must have ended.
+
+        Raises:
+            CheckpointError: if the state holds something that cannot be stored.
+        """
+        copies = self._snapshots.take(prepare(state))
+        return BackgroundCall(lambda: self._write(copies, info))
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint; damaged ones are named and passed over."""
@@ -77,10 +89,20 @@ class CheckpointStore:
         """The checkpoint with the best evaluation."""
         return best_checkpoint(self.run_folder)
 
+    def _write(self, parts: Mapping[str, Component], info: CheckpointInfo) -> Path:
+        path = write_checkpoint(self.directory, parts, info=info)
+        self.prune()
+        return path
+
     def prune(self) -> None:
-        """Keep the newest `keep_last`, and the best if `keep_best`; remove the others."""
+        """Keep what the config says: the newest, the first of each period, the best."""
         paths = checkpoints(self.directory)
-        keep = set(paths[-self._config.keep_last :])
+        keep_last, period = self._config.keep_last, self._config.keep_every_env_steps
+        keep = set(paths if keep_last == "all" else paths[-keep_last:])
+        if period is not None:
+            # the earliest of a period stays the earliest: nothing older is ever added to it
+            earliest = {order(path)[0] // period: path for path in reversed(paths)}
+            keep |= set(earliest.values())
         if self._config.keep_best and (best := _best(paths)):
             keep.add(best)
         self._remove_all([path for path in paths if path not in keep])

@@ -126,7 +126,7 @@ def write_tensor_file(path: Path, leaves: Mapping[str, Leaf], structure: str) ->
             digest.update(chunk)
             file.write(chunk)
         for name in names:
-            raw = _raw_bytes(leaves[name])
+            raw = raw_bytes(leaves[name])
             digest.update(raw)
             file.write(raw)
     return FileDigest(8 + len(text) + end, digest.hexdigest())
@@ -141,16 +141,7 @@ def read_tensor_file(path: Path, expected: FileDigest) -> tuple[str, dict[str, S
     """
     with _open_checked(path, expected) as file:
         digest = hashlib.sha256()
-        prefix = file.read(8)
-        header_bytes = int.from_bytes(prefix, "little")
-        if header_bytes > min(MAX_HEADER_BYTES, expected.num_bytes - 8):
-            raise unusable(path, f"its header claims {header_bytes:,} bytes")
-        text = file.read(header_bytes)
-        digest.update(prefix + text)
-        try:
-            structure, entries = _parse_header(text, expected.num_bytes - 8 - header_bytes)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise unusable(path, f"its header is not valid ({error})") from error
+        structure, entries = _read_header(path, file, expected, digest)
         arrays = {}
         for name, (dtype, shape, num_bytes) in entries.items():
             data = np.empty(num_bytes, dtype=np.uint8)
@@ -162,11 +153,38 @@ def read_tensor_file(path: Path, expected: FileDigest) -> tuple[str, dict[str, S
     return structure, arrays
 
 
+def read_layout(path: Path, expected: FileDigest) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Type and shape of each array, from the header alone; its digest is not taken.
+
+    Raises:
+        CheckpointError: if the file has another size, or its header is not sound.
+    """
+    with _open_checked(path, expected) as file:
+        _, entries = _read_header(path, file, expected, hashlib.sha256())
+    return {name: (dtype, shape) for name, (dtype, shape, _) in entries.items()}
+
+
 def verify_file(path: Path, expected: FileDigest) -> None:
     """Raise CheckpointError unless `path` is there with the size and digest `expected`."""
     with _open_checked(path, expected) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != expected.sha256:
             raise unusable(path, "its sha256 digest is not the one in the manifest")
+
+
+def _read_header(
+    path: Path, file: BufferedReader, expected: FileDigest, digest: hashlib._Hash
+) -> tuple[str, dict[str, tuple[str, tuple[int, ...], int]]]:
+    """The structure, and type, shape and bytes of each array; what is read enters the digest."""
+    prefix = file.read(8)
+    header_bytes = int.from_bytes(prefix, "little")
+    if header_bytes > min(MAX_HEADER_BYTES, expected.num_bytes - 8):
+        raise unusable(path, f"its header claims {header_bytes:,} bytes")
+    text = file.read(header_bytes)
+    digest.update(prefix + text)
+    try:
+        return _parse_header(text, expected.num_bytes - 8 - header_bytes)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise unusable(path, f"its header is not valid ({error})") from error
 
 
 def _parse_header(
@@ -217,7 +235,8 @@ def _dtype_name(leaf: Leaf) -> str:
     return _NAMES[getattr(leaf.dtype, "str", None) or str(leaf.dtype)]
 
 
-def _raw_bytes(leaf: Leaf) -> memoryview:
+def raw_bytes(leaf: Leaf) -> memoryview:
+    """The bytes of an array, in the order of its elements; a view where that is possible."""
     if isinstance(leaf, np.ndarray | np.generic):
         return np.asarray(leaf, order="C").reshape(-1).view(np.uint8).data
     import torch

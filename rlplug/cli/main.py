@@ -38,6 +38,8 @@ COMMANDS = {
     "train": _Command("rlplug.cli.train", "Train an agent in an environment."),
     "eval": _Command("rlplug.cli.evaluate", "Play whole episodes with a trained policy."),
     "show": _Command("rlplug.cli.show", "Show every setting of a run, and which layer set it."),
+    "runs": _Command("rlplug.cli.runs", "List the runs in a folder: state, steps, best score."),
+    "inspect": _Command("rlplug.cli.inspect", "Show what a run or a checkpoint holds."),
     "list": _Command("rlplug.cli.list", "List algorithms and environments."),
     "info": _Command("rlplug.cli.info", "Describe an algorithm or an environment."),
     "plugins": _Command("rlplug.cli.plugins", "Manage plugins."),

@@ -59,9 +59,22 @@ Resume = Annotated[
     str | None,
     typer.Option(
         metavar="RUN",
-        help="Go on with an earlier run: its folder, or 'last'.",
+        help="Go on with an earlier run: its folder, 'last', or 'auto' for the newest of this very "
+        "command that has not finished, if there is one.",
         autocompletion=complete_run,
     ),
+]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from",
+        metavar="RUN[:CHECKPOINT]",
+        help="Begin with the weights of another run: RUN, RUN:best or RUN:step-000050000.",
+        autocompletion=complete_run,
+    ),
+]
+InitPartial = Annotated[
+    bool, typer.Option("--init-partial", help="Of those weights take what fits, and list the rest.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Resolve and check everything, then stop.")]
 ConsoleKind = Annotated[

@@ -1,13 +1,14 @@
 """`rlplug train ALGORITHM ENVIRONMENT`: resolve, check, train, and say what came of it."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from rlplug.cli import options, outcome, overrides
-from rlplug.cli.runs import find_run
+from rlplug.cli.runs import AUTO, find_run, find_source
 from rlplug.cli.seeds import parse_seeds, train_each
 from rlplug.errors import ConfigError
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from rlplug.train.run import RunResult
 
 Command = overrides.Command
-RESUMABLE = ("device", "train.steps", "evaluate.", "checkpoint.", "tracking.", "launch.threads")
-"""What may change when a run goes on; anything else would make it another run."""
+_ALONE = (
+    "--resume goes on as the run was: without --seeds, --config, --preset, --init-from, --dry-run. "
+    "(--resume auto takes them: it looks for the run that this command began.)"
+)
 
 
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -35,6 +38,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     config: options.ConfigFile = None,
     run_dir: options.RunRoot = Path("runs"),
     resume: options.Resume = None,
+    init_from: options.InitFrom = None,
+    init_partial: options.InitPartial = False,
     dry_run: options.DryRun = False,
     console: options.ConsoleKind = None,
     as_json: options.AsJson = False,
@@ -54,27 +59,46 @@ def command(  # noqa: PLR0913 - one parameter for each option
         envs_per_worker=envs_per_worker,
         console=console or ("off" if as_json else None),
     )
-    if resume is not None:
-        if seeds is not None or config is not None or preset != "default" or dry_run:
-            msg = "--resume goes on as the run was: without --seeds, --config, --preset, --dry-run."
-            raise ConfigError(msg)
-        result = _resume(find_run(resume, run_dir), (algorithm, environment), asked)
-        outcome.show(result, as_json=as_json)
+    if init_from is None and init_partial:
+        raise ConfigError("--init-partial says how --init-from is taken; name a run with that.")
+    if resume is not None and resume != AUTO:
+        if seeds is not None or config is not None or preset != "default" or dry_run or init_from:
+            raise ConfigError(_ALONE)
+        pair = (algorithm, environment)
+        outcome.show(_resume(find_run(resume, run_dir), pair, asked), as_json=as_json)
         return
     numbers = parse_seeds(seeds, seed)
     resolved = overrides.resolve(algorithm, environment, preset, config, asked)
+    begin = _Begin(run_dir, find_source(init_from, run_dir), init_partial, resume == AUTO)
     if dry_run:
         outcome.show_plan(resolved, run_dir, numbers, as_json=as_json)
     elif numbers:
-        train_each(resolved, numbers, lambda run: _train(run, run_dir), as_json=as_json)
+        train_each(resolved, numbers, begin, as_json=as_json)
     else:
-        outcome.show(_train(resolved, run_dir), as_json=as_json)
+        outcome.show(begin(resolved), as_json=as_json)
 
 
-def _train(resolved: "Resolved", run_dir: Path) -> "RunResult":
-    from rlplug.train.run import train
+@dataclass(frozen=True)
+class _Begin:
+    """How each run of a command begins."""
 
-    return train(resolved, run_root=run_dir, command=sys.argv)
+    run_root: Path
+    init_from: str | None
+    init_partial: bool
+    resume_auto: bool
+
+    def __call__(self, resolved: "Resolved") -> "RunResult":
+        """Train anew, or go on with the run of these settings that has not finished."""
+        from rlplug.train.initial import InitialWeights
+        from rlplug.train.resuming import newest_unfinished
+        from rlplug.train.run import resume, train
+
+        if self.resume_auto and (found := newest_unfinished(self.run_root, resolved.config)):
+            return resume(found, overrides=[])
+        if self.init_from is None:
+            return train(resolved, run_root=self.run_root, command=sys.argv)
+        weights = InitialWeights.of(self.init_from, partial=self.init_partial)
+        return train(resolved, run_root=self.run_root, command=sys.argv, init_from=weights)
 
 
 def _resume(
@@ -86,13 +110,10 @@ def _resume(
         ConfigError: if that would make it another run.
     """
     from rlplug.resolve import load_run
+    from rlplug.train.resuming import require_resumable
     from rlplug.train.run import resume
 
-    for name, _ in asked:
-        if not name.startswith(RESUMABLE):
-            may = ", ".join(one.rstrip(".") for one in RESUMABLE)
-            msg = f"{name} cannot change when a run goes on. What may: {may}. Or start a new run."
-            raise ConfigError(msg)
+    require_resumable(name for name, _ in asked)
     config = load_run(folder, asked).config
     names = (config.algorithm, config.environment)
     if any(other not in {None, name} for name, other in zip(names, pair, strict=True)):

@@ -93,12 +93,14 @@ def resolve(
     return _assemble(found, layers, chosen)
 
 
-def load_run(run_dir: Path | str, overrides: Sequence[tuple[str, str]] = ()) -> Resolved:
+def load_run(
+    run_dir: Path | str, overrides: Mapping[str, Any] | Sequence[tuple[str, str]] = ()
+) -> Resolved:
     """The settings of an earlier run, from its folder.
 
     Args:
         run_dir: The run's folder.
-        overrides: (dotted name, text) to put over them.
+        overrides: Dotted or nested values, or (dotted name, text), to put over them.
 
     Raises:
         RunFolderError: if there is no run in `run_dir`.

@@ -62,14 +62,18 @@ class Merged(NamedTuple):
 def nest(overrides: Iterable[tuple[str, Any]]) -> Iterator[dict[str, Any]]:
     """Turn `("agent.head.num_atoms", 21)` into nested mappings.
 
-    Shallow names come first, so that a slot is chosen before its fields are set, in whatever order
-    they were given; among equals, the later wins.
+    Shallow names come first, and `kind` before its neighbours, so that a slot is chosen before its
+    fields are set, in whatever order they were given; among equals, the later wins.
     """
-    for name, value in sorted(overrides, key=lambda item: item[0].count(".")):
+    for name, value in sorted(overrides, key=lambda item: _rank(item[0])):
         nested = value
         for key in reversed(name.split(".")):
             nested = {key: nested}
         yield nested
+
+
+def _rank(name: str) -> tuple[int, bool]:
+    return name.count("."), name.rpartition(".")[2] != "kind"
 
 
 def merge(model: type[Config], layers: Iterable[Layer]) -> Merged:

@@ -12,13 +12,14 @@ from rlplug.registry.hookspecs import (
     RunStarted,
 )
 from rlplug.tracking import summary
+from rlplug.train.saving import Saving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from rlplug.checkpoint import CheckpointInfo, CheckpointStore
-    from rlplug.config import RunConfig
+    from rlplug.config import CheckpointConfig, RunConfig
     from rlplug.data import EpisodeStats
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import State
@@ -36,6 +37,7 @@ class Outputs:
         *,
         trackers: Trackers,
         checkpoints: CheckpointStore,
+        config: CheckpointConfig,
         hooks: Hooks,
         about: CheckpointInfo,
     ) -> None:
@@ -45,8 +47,9 @@ class Outputs:
         self.evaluation: EvaluationReport | None = None
         """The newest."""
         self._folder = folder
+        self.saving = Saving(checkpoints, config, saved=self._saved, warn=trackers.message)
+        """The run's checkpoints."""
         self._trackers = trackers
-        self._checkpoints = checkpoints
         self._hooks = hooks
         self._about = about
 
@@ -56,9 +59,23 @@ class Outputs:
             self._trackers.message(f"resumed at {self.env_steps:,} environment steps")
         self._hooks.run_started(RunStarted(self.run_dir, config, self.env_steps))
 
+    def initialized(self, what: str, checkpoint: Path) -> None:
+        """The weights of another run were taken."""
+        self._trackers.message(f"weights from {checkpoint}: {what}")
+
+    def chosen(self, values: Mapping[str, str | int]) -> None:
+        """What `auto` came to, by dotted setting: a resume keeps it."""
+        if values != self._folder.record.chosen:
+            self._folder.update(chosen=dict(values))
+
     def iteration_ended(self, env_steps: int, updates: int) -> str | None:
-        """A hook's reason to stop, if one has one."""
+        """A hook's reason to stop, if one has one.
+
+        Raises:
+            CheckpointError: one could not be written, and the config says to stop then.
+        """
         self.env_steps = env_steps
+        self.saving.poll()
         self._trackers.advance(env_steps)
         return self._hooks.iteration_ended(IterationEnded(env_steps, updates))
 
@@ -78,16 +95,20 @@ class Outputs:
 
     def save(
         self, state: Mapping[str, State], *, env_steps: int, updates: int, mean_return: float | None
-    ) -> Path:
-        """Write a checkpoint; `mean_return` is of these very weights, or None."""
-        info = self._about.model_copy(
-            update={"env_steps": env_steps, "updates": updates, "mean_return": mean_return}
+    ) -> None:
+        """Begin to write a checkpoint; `mean_return` is of these very weights, or None."""
+        self.saving.save(
+            state,
+            self._about.model_copy(
+                update={"env_steps": env_steps, "updates": updates, "mean_return": mean_return}
+            ),
         )
-        path = self._checkpoints.save(state, info)
+
+    def _saved(self, info: CheckpointInfo, path: Path) -> None:
+        """A checkpoint is complete on disk."""
         newest = {"evaluation": self.evaluation.to_dict()} if self.evaluation else {}
-        self._folder.update(env_steps=env_steps, **newest)
-        self._hooks.checkpoint_saved(CheckpointSaved(env_steps, path))
-        return path
+        self._folder.update(env_steps=info.env_steps, **newest)
+        self._hooks.checkpoint_saved(CheckpointSaved(info.env_steps, path))
 
     def completed(self, training_seconds: float, stopped_by: str | None) -> None:
         """The last checkpoint is written: complete the files and say what came of it."""
@@ -99,9 +120,13 @@ class Outputs:
                 seconds=training_seconds,
                 evaluation=self.evaluation,
                 stopped_by=stopped_by,
-                problems=self._trackers.problems,
+                problems=[*self._trackers.problems, *self._unsaved()],
             )
         )
+
+    def _unsaved(self) -> list[str]:
+        count = self.saving.num_failed
+        return [f"Checkpoints on the way that could not be written: {count}."] if count else []
 
     def ended(self, outcome: Outcome, reason: str) -> None:
         """The run is over, whatever ended it."""

@@ -7,12 +7,14 @@ resume(run_dir)  ─► its checkpoint ──┴─► build ─► trainer.run 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rlplug.checkpoint import CheckpointInfo, CheckpointStore, LoadedCheckpoint, load_checkpoint
+from rlplug.checkpoint import CheckpointInfo, CheckpointStore, load_checkpoint
 from rlplug.envs.space_json import SPACES_FILE, spaces_to_json
 from rlplug.errors import (
     CheckpointError,
@@ -23,11 +25,14 @@ from rlplug.errors import (
 )
 from rlplug.registry import discovery
 from rlplug.registry.hookspecs import load_hooks
-from rlplug.resolve import check, load_run
+from rlplug.resolve import check, flatten, load_run
 from rlplug.run_folder import RunFolder
-from rlplug.train.build import build, compute_threads, total_env_steps
+from rlplug.train.build import build, choose_device, compute_threads, total_env_steps
+from rlplug.train.initial import InitialWeights, take_weights
 from rlplug.train.outputs import Outputs
 from rlplug.train.reporting import open_trackers
+from rlplug.train.restoring import Origin, restore
+from rlplug.train.resuming import require_resumable, with_choices
 from rlplug.train.signals import StopSignals
 from rlplug.train.supervisor import Supervisor
 
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import Trainer
     from rlplug.resolve import Resolved
-    from rlplug.train.context import RunContext
 
 
 class RunResult(NamedTuple):
@@ -51,17 +55,20 @@ class RunResult(NamedTuple):
     """A hook's reason, where the run ended before its last step."""
 
 
-class _Origin(NamedTuple):
-    """Where a resumed run goes on from."""
-
-    path: Path
-    checkpoint: LoadedCheckpoint
-
-
 def train(
-    resolved: Resolved, *, run_root: Path = Path("runs"), command: Sequence[str] = ()
+    resolved: Resolved,
+    *,
+    run_root: Path = Path("runs"),
+    command: Sequence[str] = (),
+    init_from: InitialWeights | None = None,
 ) -> RunResult:
     """Train from the start, in a new folder under `run_root`.
+
+    Args:
+        resolved: The run's settings.
+        run_root: Folder of all runs.
+        command: As it was typed, for the record.
+        init_from: Begin with these weights.
 
     Raises:
         ConfigError: the settings cannot work; no folder is left.
@@ -79,27 +86,36 @@ def train(
         ) as folder,
     ):
         try:
-            return _run(resolved, folder, signals, None)
+            if init_from is not None:
+                folder.update(initialized_from=str(init_from.checkpoint))
+            return _run(resolved, folder, signals, init_from)
         except ConfigError:
             if not any(folder.checkpoints.iterdir()):  # it never began: leave nothing behind
                 shutil.rmtree(folder.path)
             raise
 
 
-def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunResult:
+def resume(
+    run_dir: Path, *, overrides: Mapping[str, Any] | Sequence[tuple[str, str]] = ()
+) -> RunResult:
     """Go on from a run's newest checkpoint, in its own folder.
 
     Args:
         run_dir: The run's folder.
-        overrides: (dotted name, text) of settings that may change, such as `train.steps`.
+        overrides: Values, or (dotted name, text), of settings that may change: `train.steps`.
 
     Raises:
-        ConfigError: there is nothing left to do.
+        ConfigError: there is nothing left to do, or a setting may not change.
         CheckpointError: no checkpoint can be read.
         RunFolderError: another process has the run.
     """
+    names = flatten(overrides) if isinstance(overrides, Mapping) else overrides
+    require_resumable(name for name, _ in names)
     with StopSignals() as signals, RunFolder.open(run_dir).lock() as folder:
         resolved = load_run(folder.path, overrides)
+        asked = resolved.config
+        kept = with_choices(asked, folder.record.chosen)
+        resolved = dataclasses.replace(resolved, config=kept)
         check(resolved)
         store = CheckpointStore(folder.path, resolved.config.checkpoint)
         newest = store.newest()
@@ -116,17 +132,20 @@ def resume(run_dir: Path, *, overrides: Sequence[tuple[str, str]] = ()) -> RunRe
             )
             raise ConfigError(msg)
         store.discard_after(done)
-        folder.rewrite_config(resolved.config)
+        folder.rewrite_config(asked)
         folder.update(state="running", outcome=None)
-        return _run(resolved, folder, signals, _Origin(newest, checkpoint))
+        return _run(resolved, folder, signals, Origin(newest, checkpoint))
 
 
 def _run(
-    resolved: Resolved, folder: RunFolder, signals: StopSignals, origin: _Origin | None
+    resolved: Resolved,
+    folder: RunFolder,
+    signals: StopSignals,
+    origin: Origin | InitialWeights | None,
 ) -> RunResult:
     """Train, with the folder's record kept true and the outputs told, whatever ends it."""
     config = resolved.config
-    resume_at = origin.checkpoint.info.env_steps if origin else None
+    resume_at = origin.checkpoint.info.env_steps if isinstance(origin, Origin) else None
     total = total_env_steps(config)
     with (
         _recorded(folder),
@@ -136,6 +155,7 @@ def _run(
             folder,
             trackers=trackers,
             checkpoints=CheckpointStore(folder.path, config.checkpoint, warn=trackers.message),
+            config=config.checkpoint,
             hooks=load_hooks(),
             about=CheckpointInfo(
                 env_steps=resume_at or 0,
@@ -155,32 +175,40 @@ def _run(
 
 
 def _train(
-    resolved: Resolved, outputs: Outputs, signals: StopSignals, origin: _Origin | None
+    resolved: Resolved,
+    outputs: Outputs,
+    signals: StopSignals,
+    origin: Origin | InitialWeights | None,
 ) -> RunResult:
     """Build the parts, run the loop, and release them."""
     config = resolved.config
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(contextlib.closing(build(resolved, outputs.run_dir)))
-        stack.enter_context(compute_threads(config, run.agent))
+        threads = stack.enter_context(compute_threads(config, run.agent))
         supervisor = Supervisor(run, outputs, signals, total_env_steps=total_env_steps(config))
         trainer = discovery.import_string(resolved.trainer.trainer)(run, supervisor)
-        if origin is not None:
-            _restore(run, supervisor, trainer, origin)
+        if isinstance(origin, Origin):
+            restore(run, supervisor, trainer, origin, _plugin_versions(resolved))
+            outputs.saving.last = origin.path
+        elif origin is not None:
+            outputs.initialized(str(take_weights(run.agent, origin)), origin.checkpoint)
         outputs.started(config)
-        report = _drive(trainer, supervisor, outputs.run_dir, is_new=origin is None)
+        outputs.chosen({"device": choose_device(config.device), "launch.threads": threads})
+        report = _drive(trainer, supervisor, outputs, is_new=not isinstance(origin, Origin))
         result = RunResult(outputs.run_dir, run.collector.env_steps, report, supervisor.stop_reason)
     outputs.completed(supervisor.training_seconds, result.stopped_by)
     return result
 
 
 def _drive(
-    trainer: Trainer, supervisor: Supervisor, run_dir: Path, *, is_new: bool
+    trainer: Trainer, supervisor: Supervisor, outputs: Outputs, *, is_new: bool
 ) -> EvaluationReport:
     """Run the loop; an error that ends it says where to go on from."""
 
     def hint() -> str:
+        outputs.saving.end()
         last = supervisor.last_checkpoint
-        resume = f"(resume: rlplug train --resume {run_dir})"
+        resume = f"(resume: rlplug train --resume {outputs.run_dir})"
         return f"Last checkpoint: {last} {resume}" if last else "There is no checkpoint yet."
 
     try:
@@ -196,27 +224,13 @@ def _drive(
         msg = f"The environment or the agent called sys.exit({error.code!r}); expected an error"
         raise PluginError(f"{msg} that says what is wrong. {hint()}") from error
     except RlplugError as error:
+        told = hint()
         if str(supervisor.last_checkpoint) not in str(error):
-            error.args = (f"{error} {hint()}",)
+            error.args = (f"{error} {told}",)
         raise
     except Exception as error:
         error.add_note(hint())
         raise
-
-
-def _restore(run: RunContext, supervisor: Supervisor, trainer: Trainer, origin: _Origin) -> None:
-    """Put every part back to where the checkpoint left it."""
-    state = origin.checkpoint.state
-    run.agent.load_state_dict(state["agent"])
-    run.collector.load_state_dict(state["collector"])
-    supervisor.load_state_dict(state["supervisor"])
-    supervisor.last_checkpoint = origin.path
-    trainer.load_state_dict(state["trainer"])
-    if run.replay is not None and "replay" in state:
-        run.replay.load_state_dict(state["replay"])
-        run.replay.cut(run.collector.restarted)
-    elif run.replay is not None:
-        trainer.warm_up_again()
 
 
 @contextlib.contextmanager

@@ -61,7 +61,6 @@ class Supervisor:
     ) -> None:
         self.stop_reason: str | None = None
         """Why the trainer should return before its last step."""
-        self.last_checkpoint: Path | None = None
         self.training_seconds = 0.0
         """Collecting and updating; reports, evaluations and checkpoints are not counted."""
         self._run = run
@@ -75,6 +74,11 @@ class Supervisor:
         self._best_return = -math.inf
         self._last_report = (0, 0.0)  # environment steps, training seconds
         self._left_at = time.perf_counter()
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest that is complete on disk."""
+        return self._outputs.saving.last
 
     def record(self, metrics: Mapping[str, Tensor]) -> None:
         """Keep one update's metrics until the next report; nothing is read from the device."""
@@ -90,6 +94,7 @@ class Supervisor:
     def start(self, trainer: Trainer) -> None:
         """Save the untrained agent, so that there is always a checkpoint to go back to."""
         self.save(trainer)
+        self._outputs.saving.wait(must_succeed=True)
         self._left_at = time.perf_counter()
 
     def iteration_ended(self, trainer: Trainer) -> None:
@@ -129,14 +134,18 @@ class Supervisor:
         self._require_finite()
         report = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
         self.save(trainer, report.mean_return)
+        self._outputs.saving.wait(must_succeed=True)
         return report
 
     def save(self, trainer: Trainer, mean_return: float | None = None) -> None:
-        """Write a checkpoint of everything that a resumed run needs.
+        """Begin to write a checkpoint of everything that a resumed run needs.
+
+        It is copied here and written beside the training; an error comes with the next call of the
+        outputs.
 
         Raises:
             DivergedError: something in it is not finite; nothing is written.
-            CheckpointError: it cannot be written; earlier ones are intact.
+            CheckpointError: the one before it could not be written, and the config says to stop.
         """
         self._require_finite()
         if mean_return is not None:
@@ -151,7 +160,7 @@ class Supervisor:
         }
         if run.replay is not None and run.config.checkpoint.save_replay:
             state["replay"] = run.replay.state_dict()
-        self.last_checkpoint = self._outputs.save(
+        self._outputs.save(
             state, env_steps=self._env_steps, updates=trainer.num_updates, mean_return=mean_return
         )
 
@@ -181,16 +190,20 @@ class Supervisor:
             report = self._run.evaluate(episodes, self._env_steps)
         except RlplugError:
             self.save(trainer)  # the training up to here is sound
+            self._outputs.saving.end()
             raise
         self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
         return report
 
     def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
         self.save(trainer, mean_return)
-        msg = (
-            f"Stopped by {self._signals.name} after {self._env_steps:,} environment steps; saved "
-            f"as {self.last_checkpoint} (resume: rlplug train --resume {self._outputs.run_dir})"
-        )
+        self._outputs.saving.wait(must_succeed=True)
+        stopped = f"Stopped by {self._signals.name} after {self._env_steps:,} environment steps"
+        if self._run.config.checkpoint.enabled:
+            resume = f"(resume: rlplug train --resume {self._outputs.run_dir})"
+            msg = f"{stopped}; saved as {self.last_checkpoint} {resume}"
+        else:
+            msg = f"{stopped}; nothing is saved: checkpoint.enabled is false"
         raise InterruptedRunError(msg, exit_code=self._signals.exit_code)
 
     def _require_finite(self) -> None:
@@ -208,6 +221,7 @@ class Supervisor:
             self._diverged(f"metric '{metric}'")
 
     def _diverged(self, what: str) -> None:
+        self._outputs.saving.end()
         msg = (
             f"Training diverged: {what} is not finite after {self._env_steps:,} environment steps. "
             f"Last good checkpoint: {self.last_checkpoint}. Try a smaller learning rate, or "

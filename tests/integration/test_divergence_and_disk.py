@@ -104,13 +104,52 @@ def test_a_disk_that_fills_up_ends_the_run_and_spares_earlier_checkpoints(lab, m
         saved(descriptor)
 
     monkeypatch.setattr(rlplug.durable.os, "fsync", full)
-    outcome, run_dir = lab.fail(f"{SETTINGS} --evaluate.every_env_steps 1000")
+    outcome, run_dir = lab.fail(
+        f"{SETTINGS} --evaluate.every_env_steps 1000 --checkpoint.on_error stop"
+    )
     assert outcome.code == 1
     (line,) = outcome.err.splitlines()
     assert "Cannot write the checkpoint" in line
     assert "No space left on device" in line
     assert f"{run_dir}/checkpoints/step-000000300 (resume: " in line
     assert lab.checkpoint_steps(run_dir) == [0, 100, 200, 300]
+    monkeypatch.setattr(rlplug.durable.os, "fsync", saved)
+    assert lab(f"train --resume {run_dir}").code == 0
+
+
+def test_a_disk_that_is_full_for_a_while_is_told_and_training_goes_on(lab, monkeypatch):
+    saved = os.fsync
+
+    def full(descriptor):
+        if any(Path("runs").glob("*/*/*/checkpoints/.step-000000[45]*")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        saved(descriptor)
+
+    unbroken = lab.train(SETTINGS)
+    monkeypatch.setattr(rlplug.durable.os, "fsync", full)
+    run_dir = lab.train(SETTINGS)
+    assert lab.checkpoint_steps(run_dir) == [0, 100, 200, 300, 600, 700, 800, 900, 1000]
+    log = (run_dir / "console.log").read_text()
+    assert log.count("No space left on device. Earlier checkpoints are intact.") == 2
+    assert log.count("Training goes on; the next checkpoint tries again.") == 2
+    assert "Checkpoints on the way that could not be written: 2." in log
+    assert lab.state(run_dir) == lab.state(unbroken)
+
+
+def test_a_last_checkpoint_that_cannot_be_written_is_an_error_whatever_was_asked(lab, monkeypatch):
+    saved = os.fsync
+
+    def full(descriptor):
+        if any(Path("runs").glob("*/*/*/checkpoints/.step-000001000*")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        saved(descriptor)
+
+    monkeypatch.setattr(rlplug.durable.os, "fsync", full)
+    outcome, run_dir = lab.fail(SETTINGS)
+    assert outcome.code == 1
+    assert "step-000001000: No space left on device." in outcome.err
+    assert f"{run_dir}/checkpoints/step-000000900 (resume: " in outcome.err
+    assert lab.record(run_dir)["state"] == "crashed"
     monkeypatch.setattr(rlplug.durable.os, "fsync", saved)
     assert lab(f"train --resume {run_dir}").code == 0
 

@@ -88,3 +88,13 @@ def test_loading_a_policy_needs_neither_trainer_nor_replay() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("set() ")
+
+
+def test_a_run_goes_on_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    import rlplug.api
+
+    noted: list[Any] = []
+    monkeypatch.setattr(rlplug.api, "resume_run", lambda *a, **k: noted.append((a, k)))
+    rlplug.resume("somewhere", steps=2e5, checkpoint={"keep_last": 5})
+    overrides = {"checkpoint": {"keep_last": 5}, "train.steps": 2e5}
+    assert noted == [((Path("somewhere"),), {"overrides": overrides})]

@@ -1,6 +1,8 @@
 import errno
 import shutil
 
+import pytest
+
 from rlplug.checkpoint import (
     CheckpointInfo,
     CheckpointStore,
@@ -115,3 +117,36 @@ def test_a_checkpoint_that_cannot_be_removed_is_named_and_the_run_goes_on(
 
     assert len(messages) == 1
     assert "step-000000010: Permission denied" in messages[0]
+
+
+MODES = {
+    "last": ({"keep_last": 1, "keep_best": False}, [90]),
+    "all": ({"keep_last": "all"}, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]),
+    "last+gap": (
+        {"keep_last": 1, "keep_best": False, "keep_every_env_steps": 30},
+        [0, 30, 60, 90],
+    ),
+    "last two, gap, best": (
+        {"keep_last": 2, "keep_every_env_steps": 40},
+        [0, 20, 40, 80, 90],
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "kept"), MODES.values(), ids=MODES)
+def test_the_usual_ways_to_keep_checkpoints_are_settings(tmp_path, state, config, kept):
+    kept_by = store(tmp_path, **config)
+    for env_steps in range(0, 100, 10):
+        best = 100.0 if env_steps == 20 else 1.0
+        kept_by.save(state(), CheckpointInfo(env_steps=env_steps, mean_return=best))
+
+    assert names(tmp_path) == [f"step-{env_steps:09d}" for env_steps in kept]
+
+
+def test_where_a_period_is_no_multiple_of_the_distance_the_first_after_it_is_kept(tmp_path, state):
+    kept_by = store(tmp_path, keep_last=1, keep_best=False, keep_every_env_steps=25)
+    for env_steps in range(7, 110, 10):
+        kept_by.save(state(), CheckpointInfo(env_steps=env_steps))
+
+    kept = [7, 27, 57, 77, 107]
+    assert names(tmp_path) == [f"step-{env_steps:09d}" for env_steps in kept]

@@ -32,9 +32,11 @@ class Trainer:
         self.resolved: list[Any] = []
         self.resumed: list[Any] = []
         self.fail: dict[int, Exception] = {}
+        self.init_from: Any = None
 
-    def train(self, resolved: Any, *, run_root: Path, command: list[str]) -> Any:
+    def train(self, resolved: Any, *, run_root: Path, command: list[str], **more: Any) -> Any:
         self.resolved.append(resolved)
+        self.init_from = more.get("init_from")
         assert command is sys.argv
         seed = resolved.config.seed
         if seed in self.fail:
@@ -303,3 +305,54 @@ def test_a_resumed_run_may_be_named_with_its_pair(
 ) -> None:
     assert cli(f"train dqn cartpole --resume {run_dir}").code == 0
     assert len(trainer.resumed) == 1
+
+
+def test_weights_may_come_from_another_run(
+    cli: Any, trainer: Trainer, run_dir: Path, tmp_path: Path
+) -> None:
+    from rlplug.checkpoint import CheckpointInfo, save_checkpoint
+    from rlplug.run_folder import RunFolder
+
+    run = RunFolder.create(
+        tmp_path / "runs", resolve("dqn", "cartpole").config, command=[], versions={}
+    )
+    run.close()
+    for env_steps, score in ((10, 5.0), (20, 1.0)):
+        info = CheckpointInfo(env_steps=env_steps, mean_return=score)
+        save_checkpoint(run.checkpoints, {}, info=info)
+    for source, name in (
+        (f"{run.path}", "step-000000020"),
+        (f"{run.path}:best", "step-000000010"),
+        (f"{run.path}:step-000000010", "step-000000010"),
+        (f"{run.checkpoints}/step-000000020", "step-000000020"),
+    ):
+        assert cli(f"train dqn cartpole --init-from {source} --init-partial").code == 0
+        assert trainer.init_from == (run.checkpoints / name, True)
+    for source, words in (
+        ("nowhere", "No run folder at nowhere"),
+        (f"{run.path}:step-000000030", "has no checkpoint 'step-000000030'"),
+        (f"{run.path}:../../x", "has no checkpoint '../../x'"),
+    ):
+        outcome = cli(f"train dqn cartpole --init-from {source}")
+        assert outcome.code in {1, 2}
+        assert words in outcome.err
+    assert "name a run with that" in cli("train dqn cartpole --init-partial").err
+
+
+def test_resume_auto_goes_on_with_the_run_of_this_command_or_begins_it(
+    cli: Any, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rlplug.train.resuming
+
+    asked: list[Any] = []
+    found: list[Any] = [None, "runs/a/b/c"]
+    monkeypatch.setattr(
+        rlplug.train.resuming,
+        "newest_unfinished",
+        lambda root, config: asked.append((root, config)) or found.pop(0),
+    )
+    for _ in range(2):
+        assert cli("train dqn cartpole --steps 700 --resume auto --seed 4").code == 0
+    assert [(str(root), config.seed) for root, config in asked] == [("runs", 4)] * 2
+    assert len(trainer.resolved) == 1
+    assert trainer.resumed == [("runs/a/b/c", [])]

@@ -98,6 +98,12 @@ def test_a_slot_is_chosen_before_its_fields_are_set_in_whatever_order() -> None:
     assert merged_text(*pairs)["agent"]["head"]["num_quantiles"] == 8
 
 
+def test_naming_the_kind_after_its_fields_keeps_them() -> None:
+    pairs = [("agent.head.num_quantiles", "8"), ("agent.head.kind", "quantile")]
+    assert merged_text(*pairs) == merged_text(*reversed(pairs))
+    assert merged_text(*pairs)["agent"]["head"]["num_quantiles"] == 8
+
+
 def test_of_two_equal_names_the_later_wins() -> None:
     values = merged_text(("agent.batch_size", "1"), ("agent.batch_size", "2"))
     assert values["agent"]["batch_size"] == 2

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from rlplug.checkpoint import CheckpointInfo
+from rlplug.checkpoint.background import BackgroundCall
+from rlplug.config import CheckpointConfig
 from rlplug.evaluate import EvaluationReport
 from rlplug.train.outputs import Outputs
 
@@ -43,7 +45,10 @@ def outputs(calls: list[tuple[Any, ...]], *, resume_at: int = 0) -> Outputs:
     return Outputs(
         folder,
         trackers=trackers,
-        checkpoints=part("checkpoints", save=Path("runs/x/checkpoints/step-7")),
+        checkpoints=part(
+            "checkpoints", begin=BackgroundCall(lambda: Path("runs/x/checkpoints/step-7"))
+        ),
+        config=CheckpointConfig(),
         hooks=part("hooks", iteration_ended="enough"),
         about=CheckpointInfo(env_steps=resume_at, algorithm="dqn"),
     )
@@ -70,11 +75,12 @@ def test_a_checkpoint_is_recorded_with_the_newest_evaluation_then_told(calls: li
     out = outputs(calls)
     report = EvaluationReport([1.0, 3.0], [4, 5], 0.1)
     out.evaluated(7, 3, report)
-    path = out.save({"agent": {}}, env_steps=7, updates=3, mean_return=2.0)
-    assert path == Path("runs/x/checkpoints/step-7")
+    out.save({"agent": {}}, env_steps=7, updates=3, mean_return=2.0)
+    out.saving.wait()
+    assert out.saving.last == Path("runs/x/checkpoints/step-7")
     names = [call[0] for call in calls]
     assert names == [
-        "trackers.evaluation", "hooks.evaluation_ended", "checkpoints.save", "folder.update",
+        "trackers.evaluation", "hooks.evaluation_ended", "checkpoints.begin", "folder.update",
         "hooks.checkpoint_saved",
     ]  # fmt: skip
     info = calls[2][2]
@@ -83,7 +89,9 @@ def test_a_checkpoint_is_recorded_with_the_newest_evaluation_then_told(calls: li
 
 
 def test_without_an_evaluation_the_record_keeps_the_one_it_has(calls: list[Any]) -> None:
-    outputs(calls, resume_at=3).save({}, env_steps=7, updates=3, mean_return=None)
+    out = outputs(calls, resume_at=3)
+    out.save({}, env_steps=7, updates=3, mean_return=None)
+    out.saving.wait()
     assert calls[1] == ("folder.update", 7)
 
 

@@ -23,6 +23,7 @@ class FakeOutputs:
         self.saved: list[dict[str, Any]] = []
         self.stop_at: int | None = None
         self.run_dir = Path("runs/x")
+        self.saving = SimpleNamespace(last=None, wait=lambda **_: None, end=lambda: None)
 
     def iteration_ended(self, env_steps: int, updates: int) -> str | None:
         return "enough" if env_steps == self.stop_at else None
@@ -37,10 +38,10 @@ class FakeOutputs:
     def evaluated(self, env_steps: int, updates: int, report: Any) -> None:
         self.tape.append(f"evaluated {env_steps}: {report.mean_return}")
 
-    def save(self, state: Any, *, env_steps: int, updates: int, mean_return: float | None) -> Path:
+    def save(self, state: Any, *, env_steps: int, updates: int, mean_return: float | None) -> None:
         self.tape.append(f"saved {env_steps}: {mean_return}")
         self.saved.append(state)
-        return Path(f"runs/x/checkpoints/step-{env_steps}")
+        self.saving.last = Path(f"runs/x/checkpoints/step-{env_steps}")
 
 
 class World:
@@ -237,6 +238,13 @@ def test_a_signal_saves_once_what_was_evaluated_and_stops() -> None:
         "Stopped by Ctrl-C after 200 environment steps; saved as runs/x/checkpoints/step-200 "
         "(resume: rlplug train --resume runs/x)"
     )
+
+
+def test_a_signal_where_no_checkpoints_are_wanted_says_so() -> None:
+    world = World(enabled=False)
+    world.signals.received = 15
+    with pytest.raises(InterruptedRunError, match=r"steps; nothing is saved: checkpoint\.enabled"):
+        world.to(40)
 
 
 def test_a_signal_in_the_last_iteration_lets_the_run_end() -> None:

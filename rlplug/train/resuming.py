@@ -1,0 +1,62 @@
+"""Which settings may change when a run goes on, and which unfinished run is meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlplug.checkpoint import checkpoints
+from rlplug.errors import ConfigError, RlplugError
+from rlplug.resolve import load_run
+from rlplug.run_folder import runs_below
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from rlplug.config import RunConfig
+
+RESUMABLE = ("device", "train.steps", "evaluate.", "checkpoint.", "tracking.", "launch.threads")
+"""What may change when a run goes on; anything else would make it another run."""
+
+
+def require_resumable(names: Iterable[str]) -> None:
+    """Refuse settings that would make it another run.
+
+    Raises:
+        ConfigError: naming one.
+    """
+    for name in names:
+        if not f"{name}.".startswith(tuple(one.rstrip(".") + "." for one in RESUMABLE)):
+            may = ", ".join(one.rstrip(".") for one in RESUMABLE)
+            msg = f"{name} cannot change when a run goes on. What may: {may}. Or start a new run."
+            raise ConfigError(msg)
+
+
+def newest_unfinished(run_root: Path, config: RunConfig) -> Path | None:
+    """The newest run below `run_root` with these very settings that has not finished.
+
+    One that another process is writing counts: to resume it is an error, and so it should be. One
+    that was killed before its first checkpoint has nothing to go on from and does not count.
+    """
+    wanted = config.model_dump(mode="json")
+    for folder in sorted(runs_below(run_root), key=lambda one: one.record.started, reverse=True):
+        if folder.record.state == "finished" or not checkpoints(folder.checkpoints):
+            continue
+        try:
+            settings = load_run(folder.path).config.model_dump(mode="json")
+        except RlplugError:
+            continue  # settings of another version are not these
+        if settings == wanted:
+            return folder.path
+    return None
+
+
+def with_choices(config: RunConfig, chosen: Mapping[str, str | int]) -> RunConfig:
+    """The settings with what `auto` chose when the run began where they still say `auto`."""
+    for name, value in chosen.items():
+        section, _, field = name.rpartition(".")
+        holder = getattr(config, section) if section else config
+        if getattr(holder, field, None) == "auto":
+            changed = holder.model_copy(update={field: value})
+            config = config.model_copy(update={section: changed}) if section else changed
+    return config
