@@ -60,6 +60,8 @@ def restore(
         if leaf := differing_leaf(state[name], part.state_dict()):
             what = f"after loading, {leaf!r} of the {name} is not what was saved"
             raise CheckpointError(_refusal(origin.path, what, others))
+    if run.replay is not None and "replay" not in state:
+        trainer.warm_up_again()
 
 
 def _load(
@@ -79,8 +81,6 @@ def _load(
     if run.replay is not None and "replay" in state:
         run.replay.load_state_dict(state["replay"])
         run.replay.cut(run.collector.restarted)
-    elif run.replay is not None:
-        trainer.warm_up_again()
 
 
 def _refusal(path: Path, what: str, others: str) -> str:
