@@ -34,7 +34,7 @@ class Job(NamedTuple):
     seed: int
 
 
-def train_once(algorithm: str, environment: str, steps: str, seed: str) -> None:
+def train_once(algorithm: str, environment: str, preset: str, steps: str, seed: str) -> None:
     """One run in this process: prints its figures as one JSON line."""
     import tempfile
 
@@ -45,6 +45,7 @@ def train_once(algorithm: str, environment: str, steps: str, seed: str) -> None:
         result = rlplug.train(
             algorithm,
             environment,
+            preset=preset,
             steps=int(steps),
             seed=int(seed),
             run_dir=folder,
@@ -79,7 +80,8 @@ def train_once(algorithm: str, environment: str, steps: str, seed: str) -> None:
 def run_job(job: Job) -> tuple[Job, dict[str, Any]]:
     """One run as a process of its own."""
     entry = job.entry
-    arguments = [entry.algorithm, entry.environment, str(entry.env_steps), str(job.seed)]
+    names = (entry.algorithm, entry.environment, entry.preset)
+    arguments = [*names, str(entry.env_steps), str(job.seed)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.learning", "--train", *arguments],
         capture_output=True,
@@ -122,7 +124,7 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
         seconds = statistics.median(run["training_seconds"] for run in runs)
         each = ", ".join(f"{run['seed']}: {run['mean_return']:.0f}" for run in runs)
         lines.append(
-            f"| {entry.algorithm} | {entry.environment} | {entry.env_steps:,} | {mark} | "
+            f"| {entry.command_name} | {entry.environment} | {entry.env_steps:,} | {mark} | "
             f"{solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± {spread:.1f} | "
             f"{seconds:.0f} |"
         )
