@@ -29,7 +29,9 @@ def train(  # noqa: PLR0913 - the settings that have a short name
     *,
     steps: float | None = None,
     seed: int | None = None,
-    workers: int | None = None,
+    workers: int | str | None = None,
+    launcher: str | None = None,
+    mode: str | None = None,
     envs_per_worker: int | None = None,
     device: str | None = None,
     preset: str | None = "default",
@@ -48,7 +50,9 @@ def train(  # noqa: PLR0913 - the settings that have a short name
         environment: A registered name, a Gymnasium id, or a callable that makes an environment.
         steps: Environment steps of the run.
         seed: The one seed that everything is drawn from.
-        workers: The environments are divided over so many.
+        workers: The environments are divided over so many, of Ray where they are several.
+        launcher: local, ray or auto.
+        mode: sync or async.
         envs_per_worker: Environments of each worker, outright.
         device: auto, cpu, cuda or cuda:1.
         preset: Its name; None for no preset.
@@ -71,6 +75,8 @@ def train(  # noqa: PLR0913 - the settings that have a short name
         steps=steps,
         seed=seed,
         workers=workers,
+        launcher=launcher,
+        mode=mode,
         envs_per_worker=envs_per_worker,
         device=device,
     )

@@ -147,23 +147,61 @@ class EvaluateConfig(Config):
 class LaunchConfig(Config):
     """The run's `launch` section: where environments run, and how many."""
 
-    launcher: Literal["local"] = "local"
-    """`local` steps all environments in this process."""
+    launcher: Literal["local", "ray", "auto"] | None = None
+    """`local` steps all environments in this process, `ray` has processes of its own step them,
+    `auto` measures a step and takes the faster; None is ray where several workers are asked for."""
+    mode: Literal["sync", "async"] = "sync"
+    """`sync`: all workers act with the same weights and wait for the learner's next; `async`: they
+    never wait, and act with the newest weights there are. Only Ray's workers can."""
     num_envs: Annotated[Count, Field(gt=0)] = 1
     """Environments of the whole run, divided over the workers."""
-    workers: Annotated[Count, Field(gt=0)] = 1
-    """Workers; each has at least one environment."""
+    workers: Annotated[Count, Field(gt=0)] | Literal["auto"] = 1
+    """Workers; each has at least one environment. auto measures a step and takes what pays."""
     envs_per_worker: Annotated[Count, Field(gt=0)] | None = None
     """Environments of each worker, outright; None divides `num_envs`."""
     threads: Annotated[Count, Field(gt=0)] | Literal["auto"] = "auto"
-    """Threads torch computes with; auto is 1 for small networks, else the processor's cores."""
+    """Threads torch computes with; auto is 1 for small networks, else the processor's cores. One in
+    each of Ray's workers, unless a number is given."""
+    cluster: Annotated[str, Field(min_length=1)] = "none"
+    """Ray cluster to join: none starts one here for the run, auto takes the one that runs on this
+    machine, else an address: HOST:PORT or ray://HOST:PORT."""
+    env_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """A worker that needs longer for one step of its environments is replaced."""
+    start_timeout_seconds: Annotated[float, Field(gt=0)] = 180.0
+    """Workers that are not there after this long end the run."""
+    max_restarts: Annotated[Count, Field(ge=0)] = 20
+    """Workers replaced over the whole run, whatever ended them; one more ends the run."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> LaunchConfig:
+        wants = f"mode {self.mode}" if self.mode == "async" else f"cluster {self.cluster}"
+        if self.launcher == "local" and (self.mode == "async" or self.cluster != "none"):
+            msg = f"{wants} needs the launcher ray; launcher is local"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to measure or to conclude."""
+        return self.launcher in {"local", "ray"} and self.workers != "auto"
+
+    @property
+    def num_workers(self) -> int:
+        """Workers; 1 as long as their number is still to be found."""
+        return 1 if self.workers == "auto" else self.workers
+
+    @property
+    def envs_of_workers(self) -> tuple[int, ...]:
+        """Environments of each worker, which differ by one where they cannot be equal."""
+        total, workers = self.total_envs, self.num_workers
+        return tuple(total * (w + 1) // workers - total * w // workers for w in range(workers))
 
     @property
     def total_envs(self) -> int:
         """Environments of the run over all workers."""
         if self.envs_per_worker is not None:
-            return self.workers * self.envs_per_worker
-        return max(self.num_envs, self.workers)
+            return self.num_workers * self.envs_per_worker
+        return max(self.num_envs, self.num_workers)
 
 
 class CheckpointConfig(Config):

@@ -73,6 +73,9 @@ class Rollout(NamedTuple):
     """Global count of environment steps after this block."""
     episodes: tuple[EpisodeStats, ...]
     """Episodes that ended inside this block."""
+    is_restart: bool = False
+    """The environments were started anew before the first row, as after the loss of their worker:
+    what these streams held before is not to be joined to it."""
 
     @property
     def num_env_steps(self) -> int:

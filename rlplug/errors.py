@@ -9,6 +9,7 @@ RlplugError                    exit 1   the root: catch this to catch them all
 ├── EnvironmentFaultError      exit 4   an environment that raised or broke its own spaces
 ├── DivergedError              exit 5   a loss or weight that is no longer finite
 ├── CheckpointError            exit 1   a checkpoint that is damaged or from another version
+├── WorkerError                exit 1   workers that cannot be started, or end again and again
 └── InterruptedRunError        exit 130 Ctrl-C (143: SIGTERM); the run was saved first
 
 Messages say what was wrong, with the value, what was expected, and what to do.
@@ -22,6 +23,8 @@ class RlplugError(Exception):
     """The root of rlplug's errors; `exit_code` is what the command line exits with."""
 
     exit_code = 1
+    is_resumable = False
+    """Whether the training up to here is sound, and worth a checkpoint."""
 
 
 class ConfigError(RlplugError):
@@ -62,6 +65,12 @@ class DivergedError(RlplugError):
 
 class CheckpointError(RlplugError):
     """A checkpoint is damaged, incomplete, or was written by an incompatible version."""
+
+
+class WorkerError(RlplugError):
+    """Processes that step environments could not be started, or ended more often than allowed."""
+
+    is_resumable = True
 
 
 class InterruptedRunError(RlplugError):

@@ -39,9 +39,10 @@ ALLOWED = {
     "evaluate": {
         "collect", "envs", "loaded", "video", "resolve", "registry", "run_folder", "checkpoint",
     },
+    "distributed": {"collect", "envs", "registry", "replay", "resolve"},
     "train": {
-        "envs", "collect", "evaluate", "checkpoint", "run_folder", "tracking", "replay", "resolve",
-        "registry",
+        "distributed", "envs", "collect", "evaluate", "checkpoint", "run_folder", "tracking",
+        "replay", "resolve", "registry",
     },
     "api": {"resolve", "train", "evaluate", "loaded"},
     "cli": {

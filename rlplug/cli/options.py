@@ -33,10 +33,27 @@ Steps = Annotated[
     str | None, typer.Option(metavar="N", help="Environment steps of the run: 1e5, ...")
 ]
 Workers = Annotated[
-    str | None, typer.Option(metavar="W", help="Divide the environments over so many workers.")
+    str | None,
+    typer.Option(metavar="W|auto", help="Divide the environments over so many Ray workers."),
+]
+Launcher = Annotated[
+    str | None,
+    typer.Option(metavar="local|ray|auto", help="Where environments step; auto measures a step."),
+]
+Mode = Annotated[
+    str | None,
+    typer.Option(metavar="sync|async", help="Whether workers wait for the newest weights."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="auto|ADDRESS", help="Ray cluster to join; none starts one here."),
 ]
 EnvsPerWorker = Annotated[
     str | None, typer.Option(metavar="K", help="Environments of each worker, outright.")
+]
+EnvTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="SECONDS", help="Replace a worker that needs longer for one step."),
 ]
 Seed = Annotated[
     str | None, typer.Option(metavar="N", help="The one seed that everything is drawn from.")

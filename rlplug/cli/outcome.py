@@ -75,7 +75,7 @@ def _plan(
         "observation": " ".join(str(spaces.observation).split()),
         "action": " ".join(str(spaces.action).split()),
         "environments": launch.total_envs,
-        "workers": launch.workers,
+        "workers": f"{launch.workers} ({_where(launch)}, {launch.mode})",
         "seeds": seeds or [config.seed],
         "device": config.device,
         "preset": f"{resolved.preset.name} ({resolved.preset.source})" if resolved.preset else None,
@@ -89,6 +89,13 @@ def _plan(
         },
     }
     return {label: value for label, value in plan.items() if value is not None}
+
+
+def _where(launch: Any) -> str:
+    if launch.launcher is not None:
+        return str(launch.launcher)
+    several = launch.workers != 1 or launch.mode == "async" or launch.cluster != "none"
+    return "ray" if several else "local"
 
 
 def _updates(train: Any) -> int | None:

@@ -21,7 +21,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     *,
     steps: options.Steps = None,
     workers: options.Workers = None,
+    launcher: options.Launcher = None,
+    mode: options.Mode = None,
+    cluster: options.Cluster = None,
     envs_per_worker: options.EnvsPerWorker = None,
+    env_timeout: options.EnvTimeout = None,
     seed: options.Seed = None,
     device: options.Device = None,
     preset: options.PresetName = "default",
@@ -38,7 +42,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
         device=device,
         steps=steps,
         workers=workers,
+        launcher=launcher,
+        mode=mode,
+        cluster=cluster,
         envs_per_worker=envs_per_worker,
+        env_timeout=env_timeout,
     )
     resolved = overrides.resolve(algorithm, environment, preset, config, asked)
     if as_json:

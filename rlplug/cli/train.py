@@ -30,7 +30,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     *,
     steps: options.Steps = None,
     workers: options.Workers = None,
+    launcher: options.Launcher = None,
+    mode: options.Mode = None,
+    cluster: options.Cluster = None,
     envs_per_worker: options.EnvsPerWorker = None,
+    env_timeout: options.EnvTimeout = None,
     seed: options.Seed = None,
     seeds: options.Seeds = None,
     device: options.Device = None,
@@ -56,7 +60,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
         device=device,
         steps=steps,
         workers=workers,
+        launcher=launcher,
+        mode=mode,
+        cluster=cluster,
         envs_per_worker=envs_per_worker,
+        env_timeout=env_timeout,
         console=console or ("off" if as_json else None),
     )
     if init_from is None and init_partial:

@@ -73,6 +73,7 @@ class StepAdapter:
         self.num_envs = vector_env.num_envs
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
+        self.vector_action_space = vector_env.action_space
         self.vector_steps = 0
         """Steps of all environments together, over the whole run."""
         self.observation: Tree = None

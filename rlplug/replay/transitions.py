@@ -101,6 +101,8 @@ class TransitionReplay:
 
     def add(self, rollout: Rollout) -> None:
         """Store the valid rows of a rollout, each environment in its own stream."""
+        if rollout.is_restart:
+            self.storage.cut(rollout.streams)
         self.storage.add(rollout)
         self._update_drawable()
 

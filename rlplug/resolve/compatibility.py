@@ -41,6 +41,7 @@ def check(resolved: Resolved) -> Spaces:
     config = resolved.config
     _check_device(config.device)
     _check_trackers(config.tracking)
+    _check_mode(resolved)
     spaces = _spaces(resolved)
     spec = resolved.environment
     differs = cast("EnvConfig", config.env).evaluation_kwargs or spec.evaluation_kwargs
@@ -96,6 +97,18 @@ def _check_device(device: str) -> None:
     if index >= torch.cuda.device_count():
         msg = f"device: {device!r} is not there; torch finds {torch.cuda.device_count()}."
         raise ConfigError(msg)
+
+
+def _check_mode(resolved: Resolved) -> None:
+    """Refuse to learn on-policy from rollouts of older weights, unless the algorithm can."""
+    learns_from_rollouts = resolved.trainer.replay_config is None
+    can = "async" in resolved.algorithm.features
+    if resolved.config.launch.mode == "async" and learns_from_rollouts and not can:
+        msg = (
+            f"{resolved.config.algorithm} learns only from what its newest weights did, which "
+            "async workers do not wait for. Use --mode sync, or appo, which corrects for it."
+        )
+        raise IncompatibleError(msg)
 
 
 def _check_trackers(config: TrackingConfig) -> None:

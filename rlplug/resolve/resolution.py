@@ -58,7 +58,7 @@ def resolve(
     environment: str | Callable[..., Any] | None,
     *,
     preset: str | None = "default",
-    config: Path | str | RunConfig | None = None,
+    config: Path | str | RunConfig | Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | Sequence[tuple[str, str]] = (),
     **shortcuts: Unpack[Shortcuts],
 ) -> Resolved:
@@ -72,7 +72,7 @@ def resolve(
         environment: A registered name, a Gymnasium id, or a callable that makes an environment;
             None takes the one that `config` names.
         preset: Its name, or None for none. A pair without a default preset does without.
-        config: A YAML file, such as a run folder's, or a finished config.
+        config: A YAML file, such as a run folder's, or a finished config, as it is or dumped.
         overrides: Dotted or nested values, or (dotted name, text) from a command line.
         shortcuts: Values for the settings in `SHORTCUTS`.
 

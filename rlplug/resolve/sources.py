@@ -29,7 +29,11 @@ class Shortcuts(TypedDict, total=False):
     device: str | None
     steps: float | str | None
     workers: int | str | None
+    launcher: str | None
+    mode: str | None
+    cluster: str | None
     envs_per_worker: int | str | None
+    env_timeout: float | str | None
 
 
 SHORTCUTS = {
@@ -37,19 +41,25 @@ SHORTCUTS = {
     "device": "device",
     "steps": "train.steps",
     "workers": "launch.workers",
+    "launcher": "launch.launcher",
+    "mode": "launch.mode",
+    "cluster": "launch.cluster",
     "envs_per_worker": "launch.envs_per_worker",
+    "env_timeout": "launch.env_timeout_seconds",
 }
 """The setting that each shortcut stands for."""
 
 
-def file_layer(config: Path | str | RunConfig) -> Layer:
-    """The settings of a YAML file, or of a finished config.
+def file_layer(config: Path | str | RunConfig | Mapping[str, Any]) -> Layer:
+    """The settings of a YAML file, or of a finished config, as it is or dumped.
 
     Raises:
         ConfigError: naming the file and the line, if it cannot be read as settings.
     """
     if isinstance(config, RunConfig):
         return Layer("file", config.model_dump(), "config: ")
+    if isinstance(config, Mapping):
+        return Layer("file", dict(config), "config: ")
     path = Path(config)
     try:
         text = path.read_text(encoding="utf-8")

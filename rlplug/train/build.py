@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from rlplug.collect.local import LocalCollector
+from rlplug.distributed.start import start_collector
 from rlplug.envs.adapter import StepAdapter
 from rlplug.envs.make import make_vector
 from rlplug.protocols import AgentContext, PolicyContext
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from rlplug.config import RunConfig
     from rlplug.envs.config import EnvConfig
-    from rlplug.protocols import Agent
+    from rlplug.protocols import Agent, Collector, Policy
     from rlplug.replay.config import ReplayConfig
+    from rlplug.replay.priorities import RolloutPriorities
     from rlplug.resolve import Resolved
 
 SMALL_NETWORK = 1_000_000
@@ -50,28 +52,19 @@ def build(resolved: Resolved, folder: Path) -> RunContext:
     env_config = cast("EnvConfig", config.env)
     seeds, total = Seeds(config.seed), total_env_steps(config)
     device, num_envs = choose_device(config.device), config.launch.total_envs
+    is_local = config.launch.launcher != "ray"
     adapter = StepAdapter(
-        make_vector(spec, env_config, num_envs), name=spec.name, check=env_config.check
+        make_vector(spec, env_config, num_envs if is_local else 1),
+        name=spec.name,
+        check=env_config.check,
     )
     spaces = (adapter.observation_space, adapter.action_space)
     context = AgentContext(*spaces, total, seeds.child("agent"), device)
-    streams = np.arange(num_envs)
     agent = discovery.import_string(resolved.algorithm.agent)(config.agent, context)
-    policy = agent.policy(
-        PolicyContext(*spaces, streams, num_envs, total, seeds.child("policy"), device)
-    )
-    replay = priorities = None
+    replay = None
     if config.replay is not None:
-        replay_config = cast("ReplayConfig", config.replay)
-        priorities = build_rollout_priorities(
-            replay_config,
-            policy,
-            observation_space=spaces[0],
-            action_space=spaces[1],
-            device=device,
-        )
         replay = build_replay(
-            replay_config,
+            cast("ReplayConfig", config.replay),
             observation_space=spaces[0],
             action_space=spaces[1],
             num_streams=num_envs,
@@ -80,19 +73,46 @@ def build(resolved: Resolved, folder: Path) -> RunContext:
             device=device,
             directory=folder / "replay",
         )
-    return RunContext(
-        config=config,
-        agent=agent,
-        policy=policy,
-        collector=LocalCollector(
+    policy: Policy | None = None
+    collector: Collector
+    if is_local:
+        streams = np.arange(num_envs)
+        policy = agent.policy(
+            PolicyContext(*spaces, streams, num_envs, total, seeds.child("policy"), device)
+        )
+        collector = LocalCollector(
             adapter,
             policy,
             streams=streams,
             seeds=seeds.child("collector"),
-            priorities=priorities,
-        ),
+            priorities=_priorities(config, policy, spaces, device),
+        )
+    else:
+        adapter.close()  # it only showed its spaces
+        collector = start_collector(resolved, total_env_steps=total)
+        collector.set_weights(agent.policy_weights, 0)
+    return RunContext(
+        config=config,
+        agent=agent,
+        policy=policy,
+        collector=collector,
         replay=replay,
         evaluate=InlineEvaluation(resolved, agent, context, seeds.child("evaluation")),
+    )
+
+
+def _priorities(
+    config: RunConfig, policy: Policy, spaces: tuple[Any, Any], device: str
+) -> RolloutPriorities | None:
+    """What gives the rows of a rollout their first priorities, where the policy does."""
+    if config.replay is None:
+        return None
+    return build_rollout_priorities(
+        cast("ReplayConfig", config.replay),
+        policy,
+        observation_space=spaces[0],
+        action_space=spaces[1],
+        device=device,
     )
 
 

@@ -17,8 +17,8 @@ class RunContext:
 
     config: RunConfig
     agent: Agent
-    policy: Policy
-    """Acts in the collector; shares the agent's weights when it is local."""
+    policy: Policy | None
+    """Acts in the collector, with the agent's own weights; None where workers act."""
     collector: Collector
     replay: Replay | None
     """None for a loop that learns from rollouts."""

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
     from rlplug.config import RunConfig
 
-RESUMABLE = ("device", "train.steps", "evaluate.", "checkpoint.", "tracking.", "launch.threads")
+RESUMABLE = (
+    "device",
+    "train.steps",
+    "evaluate.",
+    "checkpoint.",
+    "tracking.",
+    "launch.threads",
+    "launch.cluster",
+    "launch.env_timeout_seconds",
+    "launch.start_timeout_seconds",
+    "launch.max_restarts",
+)
 """What may change when a run goes on; anything else would make it another run."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlplug.checkpoint import CheckpointInfo, CheckpointStore, load_checkpoint
+from rlplug.distributed.choice import settle
 from rlplug.envs.space_json import SPACES_FILE, spaces_to_json
 from rlplug.errors import (
     CheckpointError,
@@ -75,6 +76,7 @@ def train(
         RlplugError: what else ended the run; its folder says so, and keeps its checkpoints.
     """
     spaces = check(resolved)
+    settled, choice = settle(resolved)
     with (
         StopSignals() as signals,
         RunFolder.create(
@@ -88,7 +90,7 @@ def train(
         try:
             if init_from is not None:
                 folder.update(initialized_from=str(init_from.checkpoint))
-            return _run(resolved, folder, signals, init_from)
+            return _run(settled, folder, signals, init_from, choice)
         except ConfigError:
             if not any(folder.checkpoints.iterdir()):  # it never began: leave nothing behind
                 shutil.rmtree(folder.path)
@@ -134,7 +136,8 @@ def resume(
         store.discard_after(done)
         folder.rewrite_config(asked)
         folder.update(state="running", outcome=None)
-        return _run(resolved, folder, signals, Origin(newest, checkpoint))
+        settled, choice = settle(resolved)
+        return _run(settled, folder, signals, Origin(newest, checkpoint), choice)
 
 
 def _run(
@@ -142,6 +145,7 @@ def _run(
     folder: RunFolder,
     signals: StopSignals,
     origin: Origin | InitialWeights | None,
+    choice: str = "",
 ) -> RunResult:
     """Train, with the folder's record kept true and the outputs told, whatever ends it."""
     config = resolved.config
@@ -151,6 +155,8 @@ def _run(
         _recorded(folder),
         open_trackers(config, folder.path, total_env_steps=total, resume_at=resume_at) as trackers,
     ):
+        if choice:
+            trackers.message(choice)
         outputs = Outputs(
             folder,
             trackers=trackers,
@@ -193,7 +199,14 @@ def _train(
         elif origin is not None:
             outputs.initialized(str(take_weights(run.agent, origin)), origin.checkpoint)
         outputs.started(config)
-        outputs.chosen({"device": choose_device(config.device), "launch.threads": threads})
+        outputs.chosen(
+            {
+                "device": choose_device(config.device),
+                "launch.threads": threads,
+                "launch.launcher": config.launch.launcher or "local",
+                "launch.workers": config.launch.num_workers,
+            }
+        )
         report = _drive(trainer, supervisor, outputs, is_new=not isinstance(origin, Origin))
         result = RunResult(outputs.run_dir, run.collector.env_steps, report, supervisor.stop_reason)
     outputs.completed(supervisor.training_seconds, result.stopped_by)
@@ -224,6 +237,8 @@ def _drive(
         msg = f"The environment or the agent called sys.exit({error.code!r}); expected an error"
         raise PluginError(f"{msg} that says what is wrong. {hint()}") from error
     except RlplugError as error:
+        if error.is_resumable:
+            supervisor.save(trainer)
         told = hint()
         if str(supervisor.last_checkpoint) not in str(error):
             error.args = (f"{error} {told}",)

@@ -169,7 +169,8 @@ class Supervisor:
         row = {name: float(values.mean()) for name, values in _stacked(self._pending).items()}
         self._pending.clear()
         row |= self._run.agent.metrics() if trainer.num_updates else {}
-        row |= self._run.policy.metrics() | self._run.collector.metrics()
+        row |= self._run.policy.metrics() if self._run.policy else {}
+        row |= self._run.collector.metrics()
         for name, value in row.items():
             if not math.isfinite(value):
                 self._diverged(f"metric '{name}'")

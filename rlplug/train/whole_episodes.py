@@ -33,6 +33,8 @@ class WholeEpisodes:
     def take(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """Rollouts `[T', N]` of finished episodes; one for each set of environments, or none."""
         for rollout in rollouts:
+            if rollout.is_restart:
+                self.cut(rollout.streams)
             key = int(rollout.streams[0])
             earlier = self._waiting.get(key)
             self._waiting[key] = rollout if earlier is None else _joined(earlier, rollout)

@@ -115,7 +115,7 @@ def test_resume_continues_one_history(run, tmp_path):
 
 
 def test_eight_workers_make_as_many_updates_as_one(run, tmp_path):
-    out = run(str(EXAMPLES / "eight_workers.py"), "1296")
+    out = run(str(EXAMPLES / "eight_workers.py"), "1296", "local")
     one, eight = (line.split() for line in out.splitlines() if "updates, mean return" in line)
     assert (one[0], eight[0]) == ("1", "8")
     assert one[4] == eight[4]

@@ -50,7 +50,7 @@ def stopped_at(lab, monkeypatch):
 def test_interrupted_from_outside_it_resumes_in_another_process_to_the_bit(
     lab, stopped_at, number, code, name, step
 ):
-    settings = f"{INTERRUPTING} {RAINBOW_LIKE} --workers 3"
+    settings = f"{INTERRUPTING} {RAINBOW_LIKE} --workers 3 --launcher local"
     with stopped_at(step, settings) as process:
         process.send_signal(number)
         process.send_signal(signal.SIGCONT)
@@ -77,7 +77,9 @@ def test_interrupted_from_outside_it_resumes_in_another_process_to_the_bit(
     )
 
 
-@pytest.mark.parametrize("settings", ["", f"{RAINBOW_LIKE} --workers 3"], ids=["plain", "rainbow"])
+@pytest.mark.parametrize(
+    "settings", ["", f"{RAINBOW_LIKE} --workers 3 --launcher local"], ids=["plain", "rainbow"]
+)
 def test_interrupted_again_and_again_it_comes_to_the_same_end(lab, monkeypatch, settings):
     unbroken = lab.train(f"{INTERRUPTING} {settings}")
     # steps of one environment; one that evaluates counts too

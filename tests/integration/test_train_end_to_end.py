@@ -124,7 +124,7 @@ def test_the_config_of_a_run_reproduces_it(lab):
 
 
 def test_eight_workers_step_eight_environments(lab):
-    run_dir = lab.train("dqn cartpole --steps 804 --workers 8")
+    run_dir = lab.train("dqn cartpole --steps 804 --workers 8 --launcher local")
     assert lab.record(run_dir)["env_steps"] == 808  # whole vector steps
     state = lab.state(run_dir)
     assert state["collector.adapter.resets_next"][0] == (8,)

@@ -32,6 +32,8 @@ def test_python_builds_the_config_that_the_command_line_builds(trained: list[Any
         steps=5_000,
         seed=3,
         workers=2,
+        launcher="ray",
+        mode="async",
         device="cpu",
         run_dir="out",
         agent={"batch_size": 32},
@@ -39,6 +41,7 @@ def test_python_builds_the_config_that_the_command_line_builds(trained: list[Any
     )
     ((resolved, more),) = trained
     overrides = [("agent.batch_size", "32"), ("agent.head", "iqn")]
+    overrides += [("launch.launcher", "ray"), ("launch.mode", "async")]
     same = resolve(
         "dqn", "cartpole", overrides=overrides, steps="5e3", seed="3", workers="2", device="cpu"
     )

@@ -65,6 +65,7 @@ def test_it_trains_and_is_evaluated(rlplug):
 
 
 def test_environments_of_their_own_process_find_it(rlplug):
-    plugin = ("--plugin", "./my_q.py", "--env.vectorize", "async", "--workers", "2")
+    plugin = ("--plugin", "./my_q.py", "--env.vectorize", "async", "--launcher", "local")
+    plugin += ("--workers", "2")
     briefly = ("--steps", "100", "--evaluate.num_envs", "1", "--evaluate.final_episodes", "1")
     rlplug("train", "my-q", "my-corridor", "--run-dir", "async", *plugin, *briefly)

@@ -1,0 +1,114 @@
+"""The few things that are asked of Ray: start a worker, call it, wait, fetch, end it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rlplug.distributed.faults import WorkerLostError
+from rlplug.distributed.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rlplug.distributed.session import RaySession
+
+
+class Engine(Protocol):
+    """Runs `Worker`s somewhere else. A worker's calls are run in order, one at a time."""
+
+    def start(self) -> Any:
+        """Begin to start a worker; returns what the other methods know it by."""
+        ...
+
+    def call(self, worker: Any, method: str, *arguments: Any) -> Any:
+        """Ask for a method to be run; returns at once, with what the answer is known by."""
+        ...
+
+    def put(self, value: Any) -> Any:
+        """Hand a value over once, for many calls."""
+        ...
+
+    def wait(self, refs: Sequence[Any], count: int, timeout: float) -> list[Any]:
+        """Those of `refs` that have an answer, once `count` have or the time is over."""
+        ...
+
+    def get(self, ref: Any) -> Any:
+        """An answer that is there.
+
+        Raises:
+            WorkerLostError: the worker ended before it answered.
+        """
+        ...
+
+    def kill(self, worker: Any) -> None:
+        """End a worker at once, whatever it does."""
+        ...
+
+    def close(self) -> None:
+        """Leave nothing behind; safe to call twice."""
+        ...
+
+
+class RayEngine:
+    """Satisfies `Engine` with Ray's actors."""
+
+    def __init__(self, session: RaySession) -> None:
+        import ray
+
+        self._ray = ray
+        self._session = session
+        # What ends is replaced here, where it can be named and counted, and not by Ray.
+        self._actor = ray.remote(Worker).options(
+            num_cpus=session.cpus_per_worker(), max_restarts=0, max_task_retries=0
+        )
+
+    def start(self) -> Any:
+        """Begin to start a worker."""
+        return self._actor.remote()
+
+    def call(self, worker: Any, method: str, *arguments: Any) -> Any:
+        """Ask for a method to be run."""
+        return getattr(worker, method).remote(*arguments)
+
+    def put(self, value: Any) -> Any:
+        """Hand a value over once."""
+        return self._ray.put(value)
+
+    def wait(self, refs: Sequence[Any], count: int, timeout: float) -> list[Any]:
+        """Those that have an answer."""
+        if not refs:
+            return []
+        done, _ = self._ray.wait(list(refs), num_returns=count, timeout=timeout)
+        found: list[Any] = done
+        return found
+
+    def get(self, ref: Any) -> Any:
+        """An answer that is there."""
+        try:
+            return self._ray.get(ref, timeout=60)
+        except self._ray.exceptions.RayError as error:
+            raise WorkerLostError(_cause(error)) from error
+
+    def kill(self, worker: Any) -> None:
+        """End a worker at once."""
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            self._ray.kill(worker)
+
+    def close(self) -> None:
+        """End Ray where this run started it."""
+        self._session.close()
+
+
+def _cause(error: Exception) -> str:
+    """What Ray tells of an actor's end, in one line."""
+    text = " ".join(str(error).split())
+    for name, meaning in (
+        ("out of memory", "its node ran out of memory"),
+        ("node", "its node left the cluster"),
+    ):
+        if f"{name} " in text.lower() and "died because its node" in text.lower():
+            return meaning
+    if "exit type: SYSTEM_ERROR" in text or "Worker unexpectedly exits" in text:
+        return "its process was killed"
+    return text[:300] or type(error).__name__
