@@ -224,6 +224,19 @@ class CheckpointConfig(Config):
     run. The one at the end, and on a signal, must succeed either way."""
 
 
+class StopConfig(Config):
+    """The run's `stop` section: when to end before the last environment step."""
+
+    target_return: float | None = None
+    """Stop once the mean return of an evaluation reaches this."""
+    patience_evaluations: Annotated[Count, Field(gt=0)] | None = None
+    """Stop after so many evaluations in a row that were no better than the best before them."""
+    min_improvement: Annotated[float, Field(ge=0)] = 0.0
+    """How much an evaluation's mean return must exceed the best to be better."""
+    max_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Stop after so many seconds; those before a resume count."""
+
+
 class TrackingConfig(Config):
     """The run's `tracking` section."""
 
@@ -258,5 +271,8 @@ class RunConfig(Config):
     """Typed by the trainer."""
     evaluate: EvaluateConfig = EvaluateConfig()
     launch: LaunchConfig = LaunchConfig()
+    stop: StopConfig = StopConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     tracking: TrackingConfig = TrackingConfig()
+    hooks: dict[str, dict[str, Any]] = {}
+    """Settings of installed hooks, by the name of their entry point."""

@@ -140,6 +140,18 @@ class EnvironmentFamily(Spec):
     """`f(member) -> EnvironmentSpec`."""
 
 
+class NetworkSpec(Spec):
+    """An encoder that agents can be told to use (`rlplug.networks`)."""
+
+    name: ComponentName
+    summary: str
+    """One line, shown by `rlplug info`."""
+    config: ImportString
+    """A `config.Config` subclass: `agent.network.encoder.settings`. Its module imports no torch."""
+    build: ImportString
+    """`f(config, observation_space) -> nn.encoders.Encoder`, with torch's global generator."""
+
+
 class Preset(Spec):
     """Settings for one algorithm in one environment, and where they come from."""
 

@@ -85,4 +85,5 @@ def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS
 def _forget() -> None:
     entries.installed.cache_clear()
     entries._files.clear()
+    entries._of_project.clear()
     index._memory.clear()

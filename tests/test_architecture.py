@@ -22,7 +22,7 @@ ALLOWED = {
     "presets": set(),
     "statistics": set(),
     "ops": set(),
-    "nn": {"ops"},
+    "nn": {"ops", "registry"},
     "replay": {"ops"},
     "settings": set(),
     "registry": {"settings"},

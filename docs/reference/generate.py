@@ -119,7 +119,7 @@ def setting_tables() -> Iterator[str]:
     yield from _section(
         "rlplug.envs.config:EnvConfig", "env", "Of every environment; one may add its own."
     )
-    for name in ("evaluate", "launch", "checkpoint", "tracking"):
+    for name in ("evaluate", "launch", "stop", "checkpoint", "tracking"):
         model = core.RunConfig.model_fields[name].annotation
         assert model is not None
         path = f"{model.__module__}:{model.__qualname__}"

@@ -1,4 +1,4 @@
-"""`rlplug info`: what is known about an algorithm or an environment, without importing it."""
+"""`rlplug info`: what is known about a component, without importing it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from rlplug.registry.entries import distributions, normalise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rlplug.registry.entries import Entry
+    from rlplug.registry.entries import Entry, Group
+
+
+_GROUPS: tuple[Group, ...] = ("algorithms", "environments", "networks")
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="An algorithm or an environment.")],
+    name: Annotated[str, typer.Argument(help="An algorithm, an environment or a network.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show an algorithm's or an environment's summary, provider and options."""
+    """Show summary, provider and options of an algorithm, an environment or a network."""
     found = {}
     if entry := discovery.find("algorithms", name):
         found["algorithm"] = _algorithm(entry)
     if place := discovery.find_environment(name):
         found["environment"] = _environment(*place)
+    if entry := discovery.find("networks", name):
+        found["network"] = _network(entry)
     if not found:
-        known = [*discovery.names("algorithms"), *discovery.names("environments")]
-        msg = discovery.unknown_name_message(("algorithms", "environments"), name, known)
-        raise UnknownNameError(msg)
+        known = [one for group in _GROUPS for one in discovery.names(group)]
+        raise UnknownNameError(discovery.unknown_name_message(_GROUPS, name, known))
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -85,6 +89,14 @@ def _environment(entry: Entry, member: str) -> dict[str, Any]:
         about |= {"gymnasium id": spec["gymnasium_id"] or "", "aliases": spec["aliases"]}
     return about | {
         "presets": sorted({algorithm for algorithm, _, _ in _presets(1, name)}),
+        "options": [option._asdict() for option in record.options],
+    }
+
+
+def _network(entry: Entry) -> dict[str, Any]:
+    record = _record(entry)
+    return _about(entry, entry.name, record.spec) | {
+        "choose it": f"--agent.network.encoder {discovery.full_name(entry)}",
         "options": [option._asdict() for option in record.options],
     }
 

@@ -21,21 +21,26 @@ class Kind(StrEnum):
 
     ALGORITHMS = "algorithms"
     ENVIRONMENTS = "environments"
+    NETWORKS = "networks"
+
+
+_BY_DEFAULT = (Kind.ALGORITHMS, Kind.ENVIRONMENTS)
 
 
 def command(
-    kind: Annotated[Kind | None, typer.Argument(help="Only these; both by default.")] = None,
+    kind: Annotated[
+        Kind | None, typer.Argument(help="Only these; else algorithms and environments.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Read every plugin again.")] = False,
 ) -> None:
-    """List the algorithms and environments that are installed."""
+    """List the algorithms, environments or networks that are installed."""
     records = index.read(refresh=refresh)
     rows = {
         one.value: sorted(
             _rows(records, one, whole_families=as_json or kind is not None), key=_name
         )
-        for one in Kind
-        if kind in {None, one}
+        for one in ((kind,) if kind else _BY_DEFAULT)
     }
     if as_json:
         print(json.dumps(rows, indent=2))

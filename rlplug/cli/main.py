@@ -42,7 +42,6 @@ COMMANDS = {
     "inspect": _Command("rlplug.cli.inspect", "Show what a run or a checkpoint holds."),
     "list": _Command("rlplug.cli.list", "List algorithms and environments."),
     "info": _Command("rlplug.cli.info", "Describe an algorithm or an environment."),
-    "plugins": _Command("rlplug.cli.plugins", "Manage plugins."),
 }
 
 
@@ -139,23 +138,29 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 class _Commands(TyperGroup):
-    """Built-in commands, and those of installed packages (`rlplug.commands`)."""
+    """Commands in the table, and those of installed packages (`rlplug.commands`)."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Click's signature
-        """Names, the built-in ones first."""
-        return [*COMMANDS, *sorted(_third_party().keys() - COMMANDS.keys())]
+        """Names, those in the table first."""
+        return [*COMMANDS, *sorted(_registered().keys() - COMMANDS.keys())]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Click's signature
         """What help and completion show of a command, without importing it."""
         if cmd_name in COMMANDS:
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
-        if entry := _third_party().get(cmd_name):
-            return TyperCommand(cmd_name, help=f"From {entry.provider}.")
+        if entry := _registered().get(cmd_name):
+            from rlplug.registry.index import module_summary
+
+            return TyperCommand(cmd_name, help=module_summary(entry) or f"From {entry.provider}.")
         return None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the command that the first argument names."""
+        """Import the command that the first argument names, the project's files known."""
         name, *rest = args
+        if "--no-plugins" not in rest and os.environ.get("RLPLUG_PLUGINS") != "":
+            from rlplug.registry.project import load_project
+
+            load_project()
         command = _load(name, self.list_commands(ctx))
         _share(command, [option for option in self.params if option.name in _SHARED])
         return name, command, rest
@@ -189,8 +194,8 @@ def _load(name: str, known: list[str]) -> Any:
     return command
 
 
-def _third_party() -> dict[str, Any]:
-    """Commands of installed packages by name, from their metadata."""
+def _registered() -> dict[str, Any]:
+    """Commands of installed packages by name, rlplug's own too, from their metadata."""
     from rlplug.registry.entries import entries
 
     return {entry.name: entry for entry in entries("commands")}

@@ -45,10 +45,13 @@ def show_plan(resolved: "Resolved", run_root: Path, seeds: list[int], *, as_json
 
     Raises:
         IncompatibleError: if the algorithm cannot work in the environment.
+        ConfigError: if a hook refuses the run.
     """
+    from rlplug.registry.hooks import hooks_for
     from rlplug.resolve import check
 
     plan = _plan(resolved, check(resolved), run_root, seeds)
+    hooks_for(resolved.config, resolved.algorithm, resolved.environment).tell_problems()
     if as_json:
         print(json.dumps(plan))
         return

@@ -1,4 +1,4 @@
-"""`rlplug plugins`: what is installed, and what is wrong with it."""
+"""Look after plugins: list, examine, lock and write them."""
 
 from __future__ import annotations
 

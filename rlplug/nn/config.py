@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from rlplug.config import Config, Count, Slot
+from rlplug.config import Config, Count
 
 Sizes = tuple[Annotated[Count, Field(gt=0)], ...]
 
@@ -45,11 +45,53 @@ class ImpalaResNet(Config):
     """Channels of each stage: convolution, max-pool, two residual blocks."""
 
 
+class RegisteredEncoder(Config):
+    """An encoder that a package provides (`rlplug.networks`); its name alone chooses it."""
+
+    kind: Literal["registered"] = "registered"
+    name: str
+    """As `rlplug list networks` shows it."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Its own settings; `rlplug info NAME` shows them."""
+
+    @model_validator(mode="after")
+    def _exists(self) -> RegisteredEncoder:
+        from rlplug.registry.networks import network_config
+
+        network_config(self.name, self.settings, other_names=BUILT_IN_ENCODERS)
+        return self
+
+
+BUILT_IN_ENCODERS = ("auto", "mlp", "nature-cnn", "impala-resnet")
+
+
+def _encoder_object(value: Any) -> Any:
+    """Let an encoder be chosen by its kind alone; any other name is a registered one's."""
+    if isinstance(value, str):
+        is_kind = value in {*BUILT_IN_ENCODERS, "registered"}
+        return {"kind": value} if is_kind else {"kind": "registered", "name": value}
+    if isinstance(value, dict) and isinstance(value.get("kind"), str):
+        return {**value, **_encoder_object(value["kind"])}
+    return value
+
+
 EncoderConfig = Annotated[
-    Annotated[AutoEncoder | MlpEncoder | NatureCnn | ImpalaResNet, Field(discriminator="kind")],
-    Slot,
+    Annotated[
+        AutoEncoder | MlpEncoder | NatureCnn | ImpalaResNet | RegisteredEncoder,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_encoder_object),
 ]
 """What turns an observation into features `[B, D]`."""
+
+
+class MinAtarCnn(Config):
+    """The settings of the registered encoder `minatar-cnn`."""
+
+    channels: Annotated[Count, Field(gt=0)] = 16
+    """Filters of the one convolution, 3x3."""
+    hidden_size: Annotated[Count, Field(gt=0)] = 128
+    """Units of the layer after it."""
 
 
 class NoisyConfig(Config):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, cast
 
 import gymnasium
 import numpy as np
@@ -17,8 +17,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
-from rlplug.errors import ConfigError, IncompatibleError
-from rlplug.nn.config import AutoEncoder, ImpalaResNet, MlpEncoder, NatureCnn
+from rlplug.errors import ConfigError, IncompatibleError, PluginError
+from rlplug.nn.config import (
+    AutoEncoder,
+    ImpalaResNet,
+    MlpEncoder,
+    NatureCnn,
+    RegisteredEncoder,
+)
+from rlplug.registry.networks import build_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
     Space = gymnasium.Space[Any]
 
+AnyBuiltIn: TypeAlias = AutoEncoder | MlpEncoder | NatureCnn | ImpalaResNet
 _NATURE_SMALLEST = 36
 """Pixels per side that leave one position after 8/4, 4/2 and 3/1."""
 
@@ -47,12 +55,15 @@ def build_encoder(config: EncoderConfig, observation_space: Space) -> Encoder:
     """The encoder that `config` describes for this space.
 
     Dicts and tuples get one encoder per leaf, their features concatenated; leaves that are no
-    images have an MLP beside a convolutional encoder. Weights come from torch's global generator.
+    images have an MLP beside a convolutional encoder. A registered encoder is given the whole
+    space. Weights come from torch's global generator.
 
     Raises:
         ConfigError: a convolutional encoder without an image, or with one that is too small.
         IncompatibleError: a space that has no arrays, such as Text.
     """
+    if isinstance(config, RegisteredEncoder):
+        return _registered(config, observation_space)
     convolutional = isinstance(config, NatureCnn | ImpalaResNet)
     if convolutional and not any(_is_image(leaf) for leaf in _leaves(observation_space)):
         raise ConfigError(
@@ -62,7 +73,20 @@ def build_encoder(config: EncoderConfig, observation_space: Space) -> Encoder:
     return _build(config, observation_space)
 
 
-def _build(config: EncoderConfig, space: Space) -> Encoder:
+def _registered(config: RegisteredEncoder, space: Space) -> Encoder:
+    """An encoder from a plugin, with what every network here relies on."""
+    encoder = build_network(config.name, config.settings, space)
+    if not isinstance(encoder, nn.Module) or not isinstance(
+        getattr(encoder, "num_features", None), int
+    ):
+        raise PluginError(
+            f"The network '{config.name}' is built as a {type(encoder).__name__}; expected a "
+            "torch module with `num_features`, the D of its features [B, D]."
+        )
+    return cast("Encoder", encoder)
+
+
+def _build(config: AnyBuiltIn, space: Space) -> Encoder:
     if isinstance(space, gymnasium.spaces.Dict):
         return TreeEncoder({key: _build(config, part) for key, part in space.items()})
     if isinstance(space, gymnasium.spaces.Tuple):

@@ -13,6 +13,8 @@ import importlib.metadata
 import logging
 import os
 import re
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import rlplug
@@ -77,6 +79,8 @@ class Distribution(NamedTuple):
 
 
 _files: dict[str, Distribution] = {}
+_of_project: set[str] = set()
+"""Files that the project's pyproject.toml names, so that no command line has to."""
 
 
 def normalise(distribution: str) -> str:
@@ -98,6 +102,27 @@ def installed() -> dict[str, Distribution]:
 def add_file(distribution: Distribution) -> None:
     """Count a single file as a distribution for the rest of this process."""
     _files[normalise(distribution.name)] = distribution
+
+
+def mark_as_projects(file: str) -> None:
+    """Note that a file that was added need not be given again."""
+    _of_project.add(normalise(file))
+
+
+def files() -> tuple[Path, ...]:
+    """The single files that count as distributions; a process elsewhere needs them too."""
+    return tuple(Path(one.location, one.name) for one in _files.values())
+
+
+def plugin_options() -> str:
+    """What a command line needs to find the files that this one was given: ` --plugin ./foo.py`."""
+    given = [one for name, one in _files.items() if name not in _of_project]
+    return "".join(f" --plugin {_as_typed(Path(one.location, one.name))}" for one in given)
+
+
+def _as_typed(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith("..") else relative)
 
 
 def is_file(distribution: str) -> bool:

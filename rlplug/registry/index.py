@@ -35,7 +35,7 @@ from rlplug.registry.entries import (
 from rlplug.registry.loading import LoadFailure, Mishap, strict
 
 EXAMINED: frozenset[Group] = frozenset(
-    ("trainers", "algorithms", "environments", "presets", "hooks")
+    ("trainers", "algorithms", "environments", "presets", "networks", "hooks")
 )
 """Groups whose entries are imported for the index; the others hold heavy code on purpose."""
 
@@ -261,6 +261,18 @@ def _hang(folder: Path) -> str:
 
 def _tail(output: Path) -> str:
     return output.read_bytes()[-2000:].decode(errors="replace").strip()
+
+
+def module_summary(entry: Entry) -> str:
+    """First line of the docstring of an entry's module, which is read and not imported."""
+    import ast
+
+    file = _entry_file(entry)
+    try:
+        text = file.read_text(encoding="utf-8") if file else ""
+        return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    except (OSError, ValueError, SyntaxError):
+        return ""
 
 
 def _entry_file(entry: Entry) -> Path | None:

@@ -24,6 +24,7 @@ _SPECS: dict[Group, tuple[str, ...]] = {
     "trainers": ("TrainerSpec",),
     "algorithms": ("AlgorithmSpec",),
     "environments": ("EnvironmentSpec", "EnvironmentFamily"),
+    "networks": ("NetworkSpec",),
 }
 """What an entry point of these groups must lead to; names in `rlplug.specs`."""
 _TARGET = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
@@ -142,7 +143,7 @@ def _wrong_kind(entry: Entry, loaded: Any) -> str:
         import typer
 
         return "" if isinstance(loaded, typer.Typer) else f"{got}; expected typer.Typer"
-    if entry.group in {"networks", "trackers"}:
+    if entry.group == "trackers":
         return "" if callable(loaded) else f"{got}; expected a class or function"
     if entry.group not in _SPECS:
         return ""

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from rlplug.registry.entries import Entry
     from rlplug.specs import Preset
 
-SECTIONS = ("agent", "replay", "env", "train", "evaluate", "launch", "checkpoint", "tracking")
+SECTIONS = (
+    "agent", "replay", "env", "train", "evaluate", "launch", "stop", "checkpoint", "tracking",
+    "hooks",
+)  # fmt: skip
 
 
 def folder(entry: Entry) -> Path:

@@ -27,6 +27,7 @@ _SECTIONS: dict[Group, dict[str, str]] = {
     "trainers": {"config": "train", "replay_config": "replay"},
     "algorithms": {"config": "agent"},
     "environments": {"config": "env"},
+    "networks": {"config": "agent.network.encoder.settings"},
 }
 """Fields of specs that hold config classes, and the sections of a run that they type."""
 HEAVY = ("torch", "gymnasium", "ray", "jax", "tensorflow")

@@ -35,7 +35,9 @@ def unknown_setting(model: type[Config], name: str, kind: str | None) -> str:
         sections = [key for key, shape in shapes(model).items() if shape.configs]
         near = difflib.get_close_matches(name, model.model_fields, n=1)
         meant = f" Did you mean {show(near[0])}?" if near else ""
-        return f"There is no section {show(name)}.{meant} There are: {', '.join(sections)}."
+        what = "section" if sections else "setting"
+        there = ", ".join(sections or model.model_fields)
+        return f"There is no {what} {show(name)}.{meant} There are: {there}."
     known = {setting.name: setting for setting in settings(model)}
     if name in known:
         kind = show(kind) if kind else "none"

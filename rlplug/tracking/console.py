@@ -187,6 +187,7 @@ def summary(
     evaluation: Evaluation | None,
     stopped_by: str | None = None,
     problems: Sequence[str] = (),
+    options: str = "",
 ) -> str:
     """What a finished run came to, and what to try next.
 
@@ -197,6 +198,7 @@ def summary(
         evaluation: The final one.
         stopped_by: Why it ended before its last step, if it did.
         problems: Sentences on what was not tracked.
+        options: What every command on this run needs, with its space before it.
     """
     path = _as_typed(run_folder)
     speed = f" ({env_steps / seconds:,.0f} steps/s)" if seconds > 0 else ""
@@ -209,9 +211,9 @@ def summary(
     lines += [f"problem      {problem}" for problem in problems]
     more = f"{2 * env_steps}"
     lines += [
-        f"next         rlplug eval {path}",
-        f"             rlplug eval {path} --video out.mp4",
-        f"             rlplug train --resume {path} --steps {more}",
+        f"next         rlplug eval {path}{options}",
+        f"             rlplug eval {path} --video out.mp4{options}",
+        f"             rlplug train --resume {path} --steps {more}{options}",
     ]
     return "\n".join(["", *lines])
 

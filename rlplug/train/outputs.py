@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rlplug.registry.entries import plugin_options
 from rlplug.registry.hookspecs import (
     CheckpointSaved,
     EvaluationEnded,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from rlplug.data import EpisodeStats
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import State
-    from rlplug.registry.hookspecs import Hooks, Outcome
+    from rlplug.registry.hooks import Hooks
+    from rlplug.registry.hookspecs import Outcome
     from rlplug.run_folder import RunFolder
     from rlplug.tracking import Trackers
 
@@ -52,6 +54,10 @@ class Outputs:
         self._trackers = trackers
         self._hooks = hooks
         self._about = about
+
+    def restore_hooks(self, state: State) -> None:
+        """Continue with the state that hooks left in a checkpoint."""
+        self._hooks.load_state_dict(state)
 
     def started(self, config: RunConfig) -> None:
         """Everything is built; the first step comes next."""
@@ -87,18 +93,19 @@ class Outputs:
         """Training metrics are due."""
         self._trackers.write(env_steps, metrics)
 
-    def evaluated(self, env_steps: int, updates: int, report: EvaluationReport) -> None:
-        """The policy was evaluated."""
+    def evaluated(self, env_steps: int, updates: int, report: EvaluationReport) -> bool:
+        """The policy was evaluated; whether a hook wants these weights saved."""
         self.evaluation = report
         self._trackers.evaluation(env_steps, report)
-        self._hooks.evaluation_ended(EvaluationEnded(env_steps, updates, tuple(report.returns)))
+        event = EvaluationEnded(env_steps, updates, tuple(report.returns))
+        return self._hooks.evaluation_ended(event)
 
     def save(
         self, state: Mapping[str, State], *, env_steps: int, updates: int, mean_return: float | None
     ) -> None:
         """Begin to write a checkpoint; `mean_return` is of these very weights, or None."""
         self.saving.save(
-            state,
+            {**state, "hooks": self._hooks.state_dict()},
             self._about.model_copy(
                 update={"env_steps": env_steps, "updates": updates, "mean_return": mean_return}
             ),
@@ -121,6 +128,7 @@ class Outputs:
                 evaluation=self.evaluation,
                 stopped_by=stopped_by,
                 problems=[*self._trackers.problems, *self._unsaved()],
+                options=plugin_options(),
             )
         )
 

@@ -19,6 +19,8 @@ RESUMABLE = (
     "device",
     "train.steps",
     "evaluate.",
+    "stop.",
+    "hooks.",
     "checkpoint.",
     "tracking.",
     "launch.threads",

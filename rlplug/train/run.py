@@ -25,7 +25,8 @@ from rlplug.errors import (
     RlplugError,
 )
 from rlplug.registry import discovery
-from rlplug.registry.hookspecs import load_hooks
+from rlplug.registry.entries import plugin_options
+from rlplug.registry.hooks import hooks_for
 from rlplug.resolve import check, flatten, load_run
 from rlplug.run_folder import RunFolder
 from rlplug.train.build import build, choose_device, compute_threads, total_env_steps
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from rlplug.evaluate import EvaluationReport
     from rlplug.protocols import Trainer
+    from rlplug.registry.hooks import Hooks
     from rlplug.resolve import Resolved
 
 
@@ -77,6 +79,7 @@ def train(
     """
     spaces = check(resolved)
     settled, choice = settle(resolved)
+    hooks = hooks_for(resolved.config, resolved.algorithm, resolved.environment)
     with (
         StopSignals() as signals,
         RunFolder.create(
@@ -90,7 +93,7 @@ def train(
         try:
             if init_from is not None:
                 folder.update(initialized_from=str(init_from.checkpoint))
-            return _run(settled, folder, signals, init_from, choice)
+            return _run(settled, folder, signals, hooks, init_from, choice)
         except ConfigError:
             if not any(folder.checkpoints.iterdir()):  # it never began: leave nothing behind
                 shutil.rmtree(folder.path)
@@ -119,6 +122,7 @@ def resume(
         kept = with_choices(asked, folder.record.chosen)
         resolved = dataclasses.replace(resolved, config=kept)
         check(resolved)
+        hooks = hooks_for(resolved.config, resolved.algorithm, resolved.environment)
         store = CheckpointStore(folder.path, resolved.config.checkpoint)
         newest = store.newest()
         if newest is None:
@@ -131,19 +135,21 @@ def resume(
             msg = (
                 f"{folder.path} has already made {done:,} of {total:,} environment steps. To go "
                 f"on, give it more: rlplug train --resume {folder.path} --steps {2 * done}"
+                f"{plugin_options()}"
             )
             raise ConfigError(msg)
         store.discard_after(done)
         folder.rewrite_config(asked)
         folder.update(state="running", outcome=None)
         settled, choice = settle(resolved)
-        return _run(settled, folder, signals, Origin(newest, checkpoint), choice)
+        return _run(settled, folder, signals, hooks, Origin(newest, checkpoint), choice)
 
 
 def _run(
     resolved: Resolved,
     folder: RunFolder,
     signals: StopSignals,
+    hooks: Hooks,
     origin: Origin | InitialWeights | None,
     choice: str = "",
 ) -> RunResult:
@@ -157,12 +163,13 @@ def _run(
     ):
         if choice:
             trackers.message(choice)
+        hooks.tell_problems()
         outputs = Outputs(
             folder,
             trackers=trackers,
             checkpoints=CheckpointStore(folder.path, config.checkpoint, warn=trackers.message),
             config=config.checkpoint,
-            hooks=load_hooks(),
+            hooks=hooks,
             about=CheckpointInfo(
                 env_steps=resume_at or 0,
                 algorithm=config.algorithm,
@@ -196,6 +203,7 @@ def _train(
         if isinstance(origin, Origin):
             restore(run, supervisor, trainer, origin, _plugin_versions(resolved))
             outputs.saving.last = origin.path
+            outputs.restore_hooks(origin.checkpoint.state.get("hooks", {}))
         elif origin is not None:
             outputs.initialized(str(take_weights(run.agent, origin)), origin.checkpoint)
         outputs.started(config)
@@ -221,7 +229,7 @@ def _drive(
     def hint() -> str:
         outputs.saving.end()
         last = supervisor.last_checkpoint
-        resume = f"(resume: rlplug train --resume {outputs.run_dir})"
+        resume = f"(resume: rlplug train --resume {outputs.run_dir}{plugin_options()})"
         return f"Last checkpoint: {last} {resume}" if last else "There is no checkpoint yet."
 
     try:

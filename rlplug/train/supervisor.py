@@ -16,6 +16,7 @@ import torch
 
 from rlplug.data import EpisodeStats
 from rlplug.errors import DivergedError, InterruptedRunError, RlplugError
+from rlplug.registry.entries import plugin_options
 from rlplug.train.finite import not_a_number, not_finite
 
 if TYPE_CHECKING:
@@ -71,7 +72,6 @@ class Supervisor:
         self._pending: dict[str, list[Tensor]] = {}
         self._recent: deque[EpisodeStats] = deque(maxlen=RECENT_EPISODES)
         self._env_steps = 0
-        self._best_return = -math.inf
         self._last_report = (0, 0.0)  # environment steps, training seconds
         self._left_at = time.perf_counter()
 
@@ -117,22 +117,21 @@ class Supervisor:
             self._report(trainer)
         if not is_last and not self.stop_reason:
             mean_return = None
-            is_best = False
+            is_wanted = False
             if is_due(self._periods.evaluation):
                 episodes = self._run.config.evaluate.episodes
-                mean_return = self._evaluate(trainer, episodes).mean_return
-                is_best = mean_return > self._best_return
+                report, is_wanted = self._evaluate(trainer, episodes)
+                mean_return = report.mean_return
             if self._signals.received is not None:
                 self._stop_for_signal(trainer, mean_return)
-            keeps_best = is_best and self._run.config.checkpoint.keep_best
-            if keeps_best or is_due(self._periods.checkpoint):
+            if is_wanted or is_due(self._periods.checkpoint):
                 self.save(trainer, mean_return)
         self._left_at = time.perf_counter()
 
     def finish(self, trainer: Trainer) -> EvaluationReport:
         """Evaluate the policy at the end, and save it."""
         self._require_finite()
-        report = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
+        report, _ = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
         self.save(trainer, report.mean_return)
         self._outputs.saving.wait(must_succeed=True)
         return report
@@ -148,8 +147,6 @@ class Supervisor:
             CheckpointError: the one before it could not be written, and the config says to stop.
         """
         self._require_finite()
-        if mean_return is not None:
-            self._best_return = max(self._best_return, mean_return)
         run = self._run
         state: dict[str, Any] = {
             "policy_weights": run.agent.policy_weights(),
@@ -186,23 +183,23 @@ class Supervisor:
         row["updates_per_env_step"] = trainer.num_updates / self._env_steps
         self._outputs.report(self._env_steps, row)
 
-    def _evaluate(self, trainer: Trainer, episodes: int) -> EvaluationReport:
+    def _evaluate(self, trainer: Trainer, episodes: int) -> tuple[EvaluationReport, bool]:
+        """The report, and whether a hook wants a checkpoint of these weights."""
         try:
             report = self._run.evaluate(episodes, self._env_steps)
         except RlplugError:
             self.save(trainer)  # the training up to here is sound
             self._outputs.saving.end()
             raise
-        self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
-        return report
+        return report, self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
 
     def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
         self.save(trainer, mean_return)
         self._outputs.saving.wait(must_succeed=True)
         stopped = f"Stopped by {self._signals.name} after {self._env_steps:,} environment steps"
         if self._run.config.checkpoint.enabled:
-            resume = f"(resume: rlplug train --resume {self._outputs.run_dir})"
-            msg = f"{stopped}; saved as {self.last_checkpoint} {resume}"
+            again = f"rlplug train --resume {self._outputs.run_dir}{plugin_options()}"
+            msg = f"{stopped}; saved as {self.last_checkpoint} (resume: {again})"
         else:
             msg = f"{stopped}; nothing is saved: checkpoint.enabled is false"
         raise InterruptedRunError(msg, exit_code=self._signals.exit_code)
@@ -231,12 +228,11 @@ class Supervisor:
         raise DivergedError(msg)
 
     def state_dict(self) -> State:
-        """Pending metrics, recent episodes, the best evaluation and the training time."""
+        """Pending metrics, recent episodes and the training time."""
         return {
             "pending": _stacked(self._pending),
             "recent": [list(episode) for episode in self._recent],
             "env_steps": self._env_steps,
-            "best_return": self._best_return,
             "training_seconds": self.training_seconds,
             "last_report": list(self._last_report),
         }
@@ -246,7 +242,6 @@ class Supervisor:
         self._pending = {name: list(values) for name, values in state["pending"].items()}
         self._recent.extend(EpisodeStats(*episode) for episode in state["recent"])
         self._env_steps = state["env_steps"]
-        self._best_return = state["best_return"]
         self.training_seconds = state["training_seconds"]
         env_steps, seconds = state["last_report"]
         self._last_report = (env_steps, seconds)

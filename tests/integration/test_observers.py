@@ -140,3 +140,31 @@ def test_a_hook_that_raises_is_named_once_and_the_run_goes_on(lab, fake_site):
     assert log.count("raised RuntimeError: out of ink; it is switched off for this run") == 1
     assert "rlplug_lost" in log
     assert lab.record(run_dir)["state"] == "finished"
+
+
+def test_early_stopping_ends_a_run_at_its_target_and_a_resume_goes_on(lab):
+    run_dir = lab.train(f"{BASE} --evaluate.every_env_steps 100 --stop.target_return 1")
+    record = lab.record(run_dir)
+    assert record["state"] == "finished"
+    assert "reached the target of 1.0" in record["outcome"]
+    assert record["env_steps"] < 200
+    assert lab(f"train --resume {run_dir} --stop.target_return none").code == 0
+    assert lab.record(run_dir)["env_steps"] == 800
+
+
+def test_a_run_that_a_hook_refuses_leaves_nothing_behind(lab, fake_site):
+    hooks = """
+        from rlplug.registry.hookspecs import hookimpl
+
+        @hookimpl
+        def rlplug_validate_run(event):
+            if event.config.seed == 13:
+                return f"{event.algorithm.name} does not like this seed."
+    """
+    fake_site.install("rlplug-luck", {"rlplug_luck.py": hooks}, {"hooks": {"luck": "rlplug_luck"}})
+    for line in ("train dqn cartpole --seed 13 --dry-run", "train dqn cartpole --seed 13"):
+        outcome = lab(line)
+        assert outcome.code == 2
+        assert "dqn does not like this seed. (said by rlplug-luck:luck" in outcome.err
+    assert lab.runs() == []
+    assert lab("train dqn cartpole --seed 12 --dry-run").code == 0

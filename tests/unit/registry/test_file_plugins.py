@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from rlplug.errors import ConfigError, PluginError
-from rlplug.registry import discovery, index
+from rlplug.registry import discovery, entries, index
 from rlplug.registry.file_plugins import load_file
+from rlplug.registry.hooks import load_hooks
 
 ALGORITHM = """
 from rlplug.config import Config
@@ -112,3 +113,64 @@ def test_file_that_raises_shows_its_traceback(fake_site):
     file.write_text("1 / 0")
     with pytest.raises(PluginError, match=r"(?s)ZeroDivisionError.*my_algo\.py\", line 1"):
         load_file(file)
+
+
+MANY = """
+import typer
+from rlplug.registry.hookspecs import hookimpl
+from rlplug.specs import NetworkSpec
+from rlplug.tracking import JsonlTracker
+
+app = typer.Typer()
+NET = NetworkSpec(name="my-net", summary="Mine", config="many:C", build="many:B")
+
+@hookimpl
+def rlplug_run_started(event):
+    pass
+
+class SlowStart:
+    @hookimpl
+    def rlplug_iteration_ended(self, event):
+        return "enough"
+
+class CsvTracker:
+    def write(self, env_steps, metrics): ...
+    def episode(self, episode): ...
+    def close(self): ...
+
+class _Hidden(CsvTracker):
+    pass
+"""
+
+
+def test_hooks_trackers_networks_and_commands_of_a_file_are_registered(fake_site):
+    file = fake_site.folder.parent / "many.py"
+    file.write_text(MANY)
+    offered = {(entry.group, entry.name, entry.value) for entry in load_file(file)}
+    assert offered == {
+        ("commands", "many", "many:app"),
+        ("networks", "my-net", "many:NET"),
+        ("hooks", "many", "many"),
+        ("hooks", "slow-start", "many:SlowStart"),
+        ("trackers", "csv", "many:CsvTracker"),
+    }
+    assert discovery.resolve_tracker("csv").__name__ == "CsvTracker"
+    assert load_hooks().iteration_ended(None) == "enough"
+
+
+def test_tracker_of_a_name_that_is_taken_is_refused(fake_site):
+    file = fake_site.folder.parent / "taken.py"
+    file.write_text(MANY.replace("CsvTracker", "TensorboardTracker").replace("my-net", "my-net-2"))
+    with pytest.raises(PluginError, match="tracker 'tensorboard', which rlplug"):
+        load_file(file)
+
+
+def test_files_are_named_for_other_command_lines(fake_site, monkeypatch):
+    assert entries.plugin_options() == ""
+    file = write(fake_site)
+    load_file(file)
+    monkeypatch.chdir(file.parent)
+    assert entries.plugin_options() == " --plugin my_algo.py"
+    monkeypatch.chdir("/")
+    assert entries.plugin_options() == f" --plugin {str(file)[1:]}"
+    assert entries.files() == (file,)

@@ -49,7 +49,9 @@ def outputs(calls: list[tuple[Any, ...]], *, resume_at: int = 0) -> Outputs:
             "checkpoints", begin=BackgroundCall(lambda: Path("runs/x/checkpoints/step-7"))
         ),
         config=CheckpointConfig(),
-        hooks=part("hooks", iteration_ended="enough"),
+        hooks=part(
+            "hooks", iteration_ended="enough", evaluation_ended=True, state_dict={"best": 3}
+        ),
         about=CheckpointInfo(env_steps=resume_at, algorithm="dqn"),
     )
 
@@ -74,25 +76,31 @@ def test_a_resumed_run_says_where_it_goes_on(calls: list[Any]) -> None:
 def test_a_checkpoint_is_recorded_with_the_newest_evaluation_then_told(calls: list[Any]) -> None:
     out = outputs(calls)
     report = EvaluationReport([1.0, 3.0], [4, 5], 0.1)
-    out.evaluated(7, 3, report)
+    assert out.evaluated(7, 3, report) is True
     out.save({"agent": {}}, env_steps=7, updates=3, mean_return=2.0)
     out.saving.wait()
     assert out.saving.last == Path("runs/x/checkpoints/step-7")
     names = [call[0] for call in calls]
     assert names == [
-        "trackers.evaluation", "hooks.evaluation_ended", "checkpoints.begin", "folder.update",
-        "hooks.checkpoint_saved",
+        "trackers.evaluation", "hooks.evaluation_ended", "hooks.state_dict", "checkpoints.begin",
+        "folder.update", "hooks.checkpoint_saved",
     ]  # fmt: skip
-    info = calls[2][2]
+    _, state, info = calls[3]
+    assert state == {"agent": {}, "hooks": {"best": 3}}
     assert (info.algorithm, info.env_steps, info.updates, info.mean_return) == ("dqn", 7, 3, 2.0)
-    assert calls[3] == ("folder.update", 7, report.to_dict())
+    assert calls[4] == ("folder.update", 7, report.to_dict())
 
 
 def test_without_an_evaluation_the_record_keeps_the_one_it_has(calls: list[Any]) -> None:
     out = outputs(calls, resume_at=3)
     out.save({}, env_steps=7, updates=3, mean_return=None)
     out.saving.wait()
-    assert calls[1] == ("folder.update", 7)
+    assert calls[2] == ("folder.update", 7)
+
+
+def test_hooks_continue_with_the_state_of_a_checkpoint(calls: list[Any]) -> None:
+    outputs(calls).restore_hooks({"best": 3})
+    assert calls == [("hooks.load_state_dict", {"best": 3})]
 
 
 @pytest.mark.parametrize("outcome", ["finished", "stopped", "interrupted", "failed"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,6 +15,9 @@ from rlplug.data import EpisodeStats
 from rlplug.errors import DivergedError, EnvironmentFaultError, InterruptedRunError
 from rlplug.train.supervisor import Periods, Supervisor
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class FakeOutputs:
     def __init__(self) -> None:
@@ -22,6 +25,7 @@ class FakeOutputs:
         self.rows: list[tuple[int, dict[str, float]]] = []
         self.saved: list[dict[str, Any]] = []
         self.stop_at: int | None = None
+        self.wants_checkpoint: Callable[[float], bool] = lambda _: False
         self.run_dir = Path("runs/x")
         self.saving = SimpleNamespace(last=None, wait=lambda **_: None, end=lambda: None)
 
@@ -35,8 +39,9 @@ class FakeOutputs:
         self.tape.append(f"report {env_steps}")
         self.rows.append((env_steps, metrics))
 
-    def evaluated(self, env_steps: int, updates: int, report: Any) -> None:
+    def evaluated(self, env_steps: int, updates: int, report: Any) -> bool:
         self.tape.append(f"evaluated {env_steps}: {report.mean_return}")
+        return self.wants_checkpoint(report.mean_return)
 
     def save(self, state: Any, *, env_steps: int, updates: int, mean_return: float | None) -> None:
         self.tape.append(f"saved {env_steps}: {mean_return}")
@@ -122,16 +127,16 @@ def test_a_checkpoint_without_an_evaluation_at_its_step_claims_no_return() -> No
     assert world.to(100) == ["report 100", "saved 100: None"]
 
 
-def test_a_better_evaluation_is_kept_when_no_checkpoint_is_due() -> None:
+def test_an_evaluation_that_a_hook_wants_is_saved_when_no_checkpoint_is_due() -> None:
     world = World(evaluation=100, checkpoint=1000)
     world.returns = iter([5.0, 4.0, 5.0, 6.0])
+    world.outputs.wants_checkpoint = lambda mean_return: mean_return > 4.5
     heard = world.to(100, 200, 300, 400)
     assert [line for line in heard if line.startswith("saved")] == [
         "saved 100: 5.0",
+        "saved 300: 5.0",
         "saved 400: 6.0",
     ]
-    world = World(evaluation=100, checkpoint=1000, keep_best=False)
-    assert not [line for line in world.to(100, 200) if line.startswith("saved")]
 
 
 def test_the_last_iteration_reports_and_leaves_the_rest_to_the_end() -> None:
@@ -273,7 +278,7 @@ def test_the_replay_is_saved_unless_the_config_leaves_it_out() -> None:
 
 
 @pytest.mark.parametrize("broken_at", [60, 130, 249])
-def test_a_resumed_run_keeps_the_schedule_the_averages_and_the_best(broken_at: int) -> None:
+def test_a_resumed_run_keeps_the_schedule_and_the_averages(broken_at: int) -> None:
     steps = [*range(13, 500, 13)]
 
     def live(world: World, upto: int, begin: int = 0) -> None:
