@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rlplug.cli.plugins_new import new
 from rlplug.cli.tables import show_table
 from rlplug.errors import PluginError
 from rlplug.registry import discovery, index
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 app = typer.Typer(no_args_is_help=True, help="Look after plugins.")
+app.command("new")(new)
 
 
 @app.callback()
