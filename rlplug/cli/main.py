@@ -7,6 +7,7 @@ others by the table below and by the metadata of installed packages.
 import contextlib
 import difflib
 import errno
+import functools
 import importlib
 import logging
 import os
@@ -47,7 +48,7 @@ COMMANDS = {
 
 def run(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit code; every error ends as one paragraph."""
-    options = {"debug": False}
+    options = {"debug": False, "locked": False}
     try:
         with warnings.catch_warnings(), _logged_warnings():
             warnings.showwarning = _show_warning
@@ -202,15 +203,26 @@ def _registered() -> dict[str, Any]:
 
 
 def _share(command: Any, options: list[Any]) -> None:
-    """Let rlplug's own options stand after the command too."""
+    """Let rlplug's own options stand after the command too; all are known when it begins."""
     taken = {name for option in command.params for name in option.opts}
     command.params += [option for option in options if not taken & set(option.opts)]
     for inner in getattr(command, "commands", {}).values():
         _share(inner, options)
+    if not hasattr(command, "commands"):
+        command.invoke = functools.partial(_invoke, command.invoke)
+
+
+def _invoke(command: Any, ctx: Any) -> Any:
+    """Begin a command, held to the lock where that was asked for."""
+    if ctx.obj and ctx.obj["locked"]:
+        from rlplug.registry import lock
+
+        lock.require(lock.find())
+    return command(ctx)
 
 
 _ROOT_ONLY = ("install_completion", "show_completion")
-_SHARED = ("debug", "plugin", "no_plugins")
+_SHARED = ("debug", "plugin", "no_plugins", "locked")
 _app = typer.Typer(
     name="rlplug",
     cls=_Commands,
@@ -236,6 +248,11 @@ def _load_plugins(ctx: typer.Context, value: list[Path] | None) -> None:
 
         for file in value:
             discovery.load_file(file)
+
+
+def _note_locked(ctx: typer.Context, value: bool) -> None:
+    if value and ctx.obj:
+        ctx.obj["locked"] = True
 
 
 def _switch_plugins_off(ctx: typer.Context, value: bool) -> None:
@@ -268,7 +285,11 @@ def _root(
         bool,
         _shared("--no-plugins", callback=_switch_plugins_off, help="Only what rlplug brings."),
     ] = False,
+    locked: Annotated[
+        bool,
+        _shared("--locked", callback=_note_locked, help="Only with what rlplug.lock names."),
+    ] = False,
 ) -> None:
-    del version, debug, plugin, no_plugins  # their callbacks have acted
+    del version, debug, plugin, no_plugins, locked  # their callbacks have acted
     if ctx.invoked_subcommand is None:
         print(ctx.get_help(), end="")

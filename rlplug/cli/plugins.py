@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from rlplug.cli.plugins_doctor import doctor, find_distribution
+from rlplug.cli.plugins_lock import lock
 from rlplug.cli.plugins_new import new
 from rlplug.cli.tables import show_table
-from rlplug.errors import PluginError
-from rlplug.registry import discovery, index
-from rlplug.registry.entries import OWN
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rlplug.registry import index
+from rlplug.registry.doctor import clashes
 
 app = typer.Typer(no_args_is_help=True, help="Look after plugins.")
+app.command("doctor")(doctor)
+app.command("lock")(lock)
 app.command("new")(new)
 
 
@@ -45,8 +45,35 @@ def list_plugins(
         print("\nNo other plugins are installed; any package with rlplug entry points is one.")
 
 
+@app.command("info")
+def info(
+    name: Annotated[str, typer.Argument(help="Name of the package, or of the file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Describe one plugin: where it is, what it needs and brings, what is wrong with it."""
+    distribution = find_distribution(name)
+    about = _about(index.record(distribution))
+    about["requires"] = list(distribution.requires)
+    if as_json:
+        print(json.dumps(about, indent=2))
+        return
+    print(f"{about['distribution']} {about['version']}: {about['state']}")
+    for label in ("location", "requires", "remarks"):
+        for value in [about[label]] if isinstance(about[label], str) else about[label]:
+            print(f"  {label:<10}{value}")
+    print()
+    header = ("group", "name", "state", "leads to")
+    components = about["components"]
+    show_table(header, [(c["group"], c["name"], c["state"], c["value"]) for c in components])
+    for one in components:
+        if one["reason"]:
+            print(f"\n{one['group'].removesuffix('s')} '{one['name']}': {one['reason']}")
+            print("\n".join(filter(None, (one["traceback"].rstrip(), one["hint"]))))
+
+
 def _about(record: index.DistributionRecord) -> dict[str, Any]:
     distribution = record.distribution
+    usable = record.state not in {"disabled", "incompatible"}
     components = [
         {
             "group": one.entry.group,
@@ -64,26 +91,9 @@ def _about(record: index.DistributionRecord) -> dict[str, Any]:
         "version": distribution.version,
         "location": distribution.location,
         "state": record.state,
-        "remarks": [*record.remarks, *_clashes(record)],
+        "remarks": [*record.remarks, *(clashes(record.distribution.entries) if usable else ())],
         "components": components,
     }
-
-
-def _clashes(record: index.DistributionRecord) -> Iterator[str]:
-    """Names of a plugin that do not lead to it by themselves."""
-    if record.state in {"disabled", "incompatible"} or record.distribution.name == OWN:
-        return
-    for one in record.entries:
-        group, name = one.entry.group, one.entry.name
-        full = discovery.full_name(one.entry)
-        if group in {"presets", "hooks"} or full == name:
-            continue
-        try:
-            first = discovery.find(group, name)
-            alone = f"is that of {first.provider}" if first else "is another"
-        except PluginError:
-            alone = "is offered by several plugins"
-        yield f"{group.removesuffix('s')} '{name}' {alone}; ask for '{full}'"
 
 
 def _provides(about: dict[str, Any]) -> str:
