@@ -20,6 +20,12 @@ def create_file(path: Path) -> Iterator[BinaryIO]:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Force the bytes of a file that is there to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(path: Path) -> None:
     """Force a folder's entries to the disk: only then does a rename in it outlive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

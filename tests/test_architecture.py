@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "rlplug"
 FILES = sorted(PACKAGE.rglob("*.py"))
 BANNED_STEMS = {"utils", "common", "helpers", "misc", "core", "base", "types", "manager"}
 FOUNDATION = {
-    "data", "config", "seeding", "errors", "protocols", "specs", "durable", "versions",
+    "data", "config", "seeding", "errors", "protocols", "specs", "durable", "versions", "changes",
 }  # fmt: skip
 
 # What each part may import from rlplug at run time, beside the foundation and itself.

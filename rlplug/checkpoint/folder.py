@@ -8,6 +8,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from rlplug.checkpoint.manifest import (
     COMPONENT_NAME,
     CheckpointInfo,
@@ -15,6 +17,14 @@ from rlplug.checkpoint.manifest import (
     Manifest,
     read_manifest,
 )
+from rlplug.checkpoint.segments import (
+    BlockTable,
+    Segments,
+    layouts,
+    read_blocks,
+    segment_file,
+)
+from rlplug.checkpoint.snapshot import Snapshots
 from rlplug.checkpoint.state_tree import join_state, split_state
 from rlplug.checkpoint.tensor_file import (
     read_layout,
@@ -31,7 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rlplug.checkpoint.tensor_file import Leaf
+    from rlplug.changes import ChangingArray
+    from rlplug.checkpoint.segments import BlockLayout
+    from rlplug.checkpoint.tensor_file import FileDigest, Leaf, StoredArray
+    from rlplug.data import Array
     from rlplug.protocols import State
 
 _FOLDER_NAME = re.compile(r"step-(\d{9,18})(?:-(\d{1,9}))?")
@@ -50,7 +63,7 @@ class Component(NamedTuple):
 
     structure: str
     """How its arrays hang together, as JSON."""
-    leaves: dict[str, Leaf]
+    leaves: Mapping[str, Leaf | ChangingArray | BlockTable]
     """Its arrays by name."""
 
 
@@ -64,12 +77,14 @@ def prepare(state: Mapping[str, State]) -> dict[str, Component]:
 
 
 def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: CheckpointInfo) -> Path:
-    """Write a checkpoint of `state`: `prepare` and `write_checkpoint` in one."""
-    return write_checkpoint(directory, prepare(state), info=info)
+    """Write a checkpoint of `state`: copy it and `write_checkpoint`, complete in itself."""
+    segments = Segments()
+    parts = Snapshots(segments).take(prepare(state))
+    return write_checkpoint(directory, parts, info=info, segments=segments)
 
 
 def write_checkpoint(
-    directory: Path, parts: Mapping[str, Component], *, info: CheckpointInfo
+    directory: Path, parts: Mapping[str, Component], *, info: CheckpointInfo, segments: Segments
 ) -> Path:
     """Write `directory/step-<env_steps>` and return its path; it appears whole or not at all.
 
@@ -89,8 +104,9 @@ def write_checkpoint(
         directory.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
         partial.mkdir()
-        _write_files(partial, parts, info)
+        _write_files(partial, parts, info, segments)
         partial.rename(final)
+        segments.done(final)
         sync_folder(directory)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -153,6 +169,8 @@ def verify_checkpoint(path: Path) -> CheckpointInfo:
     manifest = read_manifest(path)
     for component in manifest.components:
         verify_file(_component_file(path, component), manifest.file_digest(component))
+    for number, digest in manifest.segment_digests.items():
+        verify_file(path / segment_file(number), digest)
     return manifest.info
 
 
@@ -164,11 +182,18 @@ def checkpoints(directory: Path) -> list[Path]:
     return sorted(named, key=order)
 
 
-def _write_files(folder: Path, parts: Mapping[str, Component], info: CheckpointInfo) -> None:
+def _write_files(
+    folder: Path, parts: Mapping[str, Component], info: CheckpointInfo, segments: Segments
+) -> None:
+    files = {number: _entry(digest) for number, digest in segments.write(folder).items()}
     components = {}
     for name, part in parts.items():
-        written = write_tensor_file(_component_file(folder, name), part.leaves, part.structure)
-        components[name] = FileEntry(num_bytes=written.num_bytes, sha256=written.sha256)
+        leaves: dict[str, Any] = {
+            key: segments.table(leaf.key) if isinstance(leaf, BlockTable) else leaf
+            for key, leaf in part.leaves.items()
+        }
+        written = write_tensor_file(_component_file(folder, name), leaves, part.structure)
+        components[name] = _entry(written)
     stamped = CheckpointInfo.model_validate(
         dict(info)
         | {
@@ -176,17 +201,23 @@ def _write_files(folder: Path, parts: Mapping[str, Component], info: CheckpointI
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
-    manifest = Manifest(info=stamped, components=components)
+    manifest = Manifest(info=stamped, components=components, segments=files)
     manifest = manifest.model_copy(update={"sha256": manifest.digest()})
     with create_file(folder / "manifest.json") as file:
         file.write(manifest.model_dump_json(indent=2).encode())
     sync_folder(folder)
 
 
+def _entry(digest: FileDigest) -> FileEntry:
+    return FileEntry(num_bytes=digest.num_bytes, sha256=digest.sha256)
+
+
 def _load(path: Path, component: str, manifest: Manifest) -> State:
     file = _component_file(path, component)
     try:
         structure, arrays = read_tensor_file(file, manifest.file_digest(component))
+        if tables := _tables(structure, arrays):
+            arrays |= read_blocks(path, manifest.segment_digests, component, tables)
         state = join_state(structure, arrays)
     except (OSError, MemoryError) as error:
         raise unusable(file, f"it cannot be read ({error!r})") from error
@@ -195,6 +226,38 @@ def _load(path: Path, component: str, manifest: Manifest) -> State:
     if not isinstance(state, dict):
         raise unusable(file, "its structure is not that of a state")
     return state
+
+
+def _tables(
+    structure: str, arrays: Mapping[str, StoredArray]
+) -> dict[str, tuple[BlockLayout, Array]]:
+    """The segment of each block, for every array that is stored by blocks."""
+    tables = {}
+    for layout in layouts(structure):
+        table = arrays[layout.array].numpy()
+        if table.dtype != np.int64 or table.shape != (layout.num_blocks,):
+            raise ValueError(f"the blocks of {layout.array} have no table")
+        tables[layout.array] = layout, table
+    return tables
+
+
+def stored_blocks(path: Path) -> Segments:
+    """The large arrays of a checkpoint, so that the next one need not write them again.
+
+    Raises:
+        CheckpointError: naming the file that is missing, damaged or of another schema version.
+    """
+    manifest = read_manifest(path)
+    found: dict[str, tuple[BlockLayout, Array]] = {}
+    segments = Segments()
+    if manifest.segments:
+        for name in manifest.components:
+            file = _component_file(path, name)
+            structure, arrays = read_tensor_file(file, manifest.file_digest(name))
+            tables = _tables(structure, arrays)
+            found |= {f"{name}/{array}": stored for array, stored in tables.items()}
+        segments.adopt(path, found, manifest.segment_digests)
+    return segments
 
 
 def _component_file(folder: Path, component: str) -> Path:

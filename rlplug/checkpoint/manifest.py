@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA_VERSION = 1
-"""Of the checkpoint's layout; one that differs is refused."""
+SCHEMA_VERSION = 2
+"""Of the checkpoint's layout."""
+READABLE_VERSIONS = (1, 2)
+"""Version 1 had no segments, and is read as one of version 2 without any; others are refused."""
 MAX_MANIFEST_BYTES = 1_000_000
 COMPONENT_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 Component = Annotated[str, StringConstraints(pattern=COMPONENT_NAME)]
@@ -87,18 +89,35 @@ class Manifest(_Model):
     info: CheckpointInfo
     components: dict[Component, FileEntry]
     """Each is the file `<component>.safetensors`."""
+    segments: dict[Annotated[int, Field(ge=0, lt=10**9)], FileEntry] = {}
+    """By number: each is the file `segment-<number>.safetensors` (`rlplug.checkpoint.segments`)."""
     sha256: str = ""
-    """Digest of info and components."""
+    """Digest of info, components and segments."""
 
     def digest(self) -> str:
         """What `sha256` has to be."""
-        facts = self.model_dump(mode="json", include={"info", "components"})
+        facts = json.loads(self.model_dump_json(include={"info", "components", "segments"}))
+        if not self.segments:
+            del facts["segments"]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def file_digest(self, component: str) -> FileDigest:
         """What the file of `component` has to be."""
         entry = self.components[component]
         return FileDigest(entry.num_bytes, entry.sha256)
+
+    @property
+    def segment_digests(self) -> dict[int, FileDigest]:
+        """What the file of each segment has to be."""
+        return {
+            number: FileDigest(entry.num_bytes, entry.sha256)
+            for number, entry in self.segments.items()
+        }
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all files; segments may be shared with other checkpoints."""
+        return sum(e.num_bytes for e in (*self.components.values(), *self.segments.values()))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -117,10 +136,12 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, ValueError, RecursionError) as error:
         raise unusable(file, f"it cannot be read ({error})") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if isinstance(version, int) and version != SCHEMA_VERSION:
+    if isinstance(version, int) and version not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
         raise CheckpointError(
-            f"Checkpoint {path} has schema version {version}; rlplug {rlplug.__version__} reads "
-            f"version {SCHEMA_VERSION}. Use the rlplug that wrote it, or train again."
+            f"Checkpoint {path} has schema version {version}{_written_by(content)}; rlplug "
+            f"{rlplug.__version__} reads {readable}. Use the rlplug that wrote it, or train "
+            "again."
         )
     try:
         manifest = Manifest.model_validate(content)
@@ -130,3 +151,11 @@ def read_manifest(path: Path) -> Manifest:
     if manifest.sha256 != manifest.digest():
         raise unusable(file, "it does not have the digest that it states")
     return manifest
+
+
+def _written_by(content: dict[str, Any]) -> str:
+    """` (rlplug 0.3)`, as far as a manifest of an unknown version tells."""
+    try:
+        return f" (rlplug {content['info']['versions']['rlplug']!s:.20})"
+    except (KeyError, TypeError):
+        return ""

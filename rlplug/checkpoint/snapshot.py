@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rlplug.changes import ChangingArray
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rlplug.checkpoint.folder import Component
-    from rlplug.checkpoint.tensor_file import Leaf
+    from rlplug.checkpoint.segments import Segments
 
 
 class Snapshots:
@@ -20,17 +22,23 @@ class Snapshots:
     One copy is valid at a time: the next `take` overwrites it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, segments: Segments) -> None:
+        """Of arrays that are saved by blocks, `segments` takes what changed."""
+        self._segments = segments
         self._buffers: dict[tuple[str, str], Any] = {}
 
     def take(self, parts: Mapping[str, Component]) -> dict[str, Component]:
         """Copy every array; one that two components share is copied once."""
+        self._segments.begin()
         buffers: dict[tuple[str, str], Any] = {}
-        seen: dict[tuple[Any, ...], Leaf] = {}
+        seen: dict[tuple[Any, ...], Any] = {}
         copies = {}
         for part, component in parts.items():
-            leaves = {}
+            leaves: dict[str, Any] = {}
             for name, leaf in component.leaves.items():
+                if isinstance(leaf, ChangingArray):
+                    leaves[name] = self._segments.take(f"{part}/{name}", leaf)
+                    continue
                 key = _memory(leaf)
                 if key not in seen:
                     seen[key] = self._copy(leaf, (part, name), buffers)
@@ -39,7 +47,7 @@ class Snapshots:
         self._buffers = buffers
         return copies
 
-    def _copy(self, leaf: Leaf, where: tuple[str, str], buffers: dict[tuple[str, str], Any]) -> Any:
+    def _copy(self, leaf: Any, where: tuple[str, str], buffers: dict[tuple[str, str], Any]) -> Any:
         if isinstance(leaf, np.generic):
             return leaf  # cannot change
         buffer = self._buffers.get(where)

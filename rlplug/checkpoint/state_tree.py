@@ -2,7 +2,9 @@
 
 JSON's own values stand for themselves. What JSON lacks is an object of one key that starts with
 `$`: `{"$tuple": [...]}`, `{"$dict": [[key, value], ...]}`, `{"$int": "0x..."}`,
-`{"$float": "nan"}`, and for arrays `{"$numpy": name}`, `{"$scalar": name}`, `{"$torch": name}`.
+`{"$float": "nan"}`, and for arrays `{"$numpy": name}`, `{"$scalar": name}`, `{"$torch": name}`. A
+large array that is saved by blocks is `{"$blocks": [name, type, shape, rows of a block]}`
+(`rlplug.checkpoint.segments`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import math
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rlplug.checkpoint.tensor_file import RESERVED_NAME, leaf_kind, raw_bytes
+from rlplug.changes import ChangingArray
+from rlplug.checkpoint.tensor_file import RESERVED_NAME, dtype_name, leaf_kind, raw_bytes
 from rlplug.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,14 +24,14 @@ if TYPE_CHECKING:
     from rlplug.checkpoint.tensor_file import Leaf, StoredArray
 
     _Path = tuple[Any, ...]
-    _Leaves = dict[str, Leaf]
+    _Leaves = dict[str, Leaf | ChangingArray]
     _Arrays = Mapping[str, StoredArray]
 
 _EXACT_IN_ANY_JSON = 2**53
 """Beyond it other readers of JSON round, and Python's own refuses thousands of digits."""
 
 
-def split_state(state: Mapping[str, Any], name: str) -> tuple[str, dict[str, Leaf]]:
+def split_state(state: Mapping[str, Any], name: str) -> tuple[str, dict[str, Leaf | ChangingArray]]:
     """The structure of `state` as JSON text, and its arrays by a readable name.
 
     Raises:
@@ -114,8 +117,9 @@ def _split_dict(value: dict[Any, Any], path: _Path, leaves: _Leaves) -> dict[str
     return {"$dict": items}
 
 
-def _split_leaf(value: Any, path: _Path, leaves: _Leaves) -> dict[str, str]:
-    kind = leaf_kind(value)
+def _split_leaf(value: Any, path: _Path, leaves: _Leaves) -> dict[str, Any]:
+    by_blocks = isinstance(value, ChangingArray)
+    kind = leaf_kind(value.rows if by_blocks else value)
     if kind is None:
         of = f" of {value.dtype}" if hasattr(value, "dtype") else ""
         expected = "a dense array or tensor of numbers, a dict, list, tuple, str, int, float, bool"
@@ -124,6 +128,9 @@ def _split_leaf(value: Any, path: _Path, leaves: _Leaves) -> dict[str, str]:
     while name in leaves or name == RESERVED_NAME:
         name += "~"
     leaves[name] = value
+    if by_blocks:
+        layout = (name, dtype_name(value.rows), value.shape, value.changes.block_rows)
+        return {"$blocks": layout}
     return {f"${kind}": name}
 
 
@@ -165,4 +172,5 @@ _JOIN_BY_TAG: dict[str, Callable[[Any, _Arrays], Any]] = {
     "$numpy": lambda name, arrays: arrays[name].numpy(),
     "$scalar": lambda name, arrays: arrays[name].numpy()[()],
     "$torch": lambda name, arrays: arrays[name].torch(),
+    "$blocks": lambda layout, arrays: arrays[layout[0]].numpy(),
 }

@@ -11,10 +11,12 @@ from rlplug.checkpoint.folder import (
     order,
     prepare,
     remove_checkpoint,
+    stored_blocks,
     verify_checkpoint,
     write_checkpoint,
 )
 from rlplug.checkpoint.manifest import CheckpointInfo, read_manifest
+from rlplug.checkpoint.segments import Segments
 from rlplug.checkpoint.snapshot import Snapshots
 from rlplug.errors import CheckpointError
 
@@ -66,11 +68,23 @@ class CheckpointStore:
         self.directory = run_folder / "checkpoints"
         self._config = config
         self._warn = warn
-        self._snapshots = Snapshots()
+        self._continue(Segments())
+
+    def continue_from(self, path: Path) -> None:
+        """Write only what changes after the checkpoint `path`, which was loaded just now.
+
+        Raises:
+            CheckpointError: if it cannot be read.
+        """
+        self._continue(stored_blocks(path))
+
+    def _continue(self, segments: Segments) -> None:
+        self._segments = segments
+        self._snapshots = Snapshots(segments)
 
     def save(self, state: Mapping[str, State], info: CheckpointInfo) -> Path:
         """Write a checkpoint, then remove those that need not be kept."""
-        return self._write(prepare(state), info)
+        return self.begin(state, info).result()
 
     def begin(self, state: Mapping[str, State], info: CheckpointInfo) -> BackgroundCall[Path]:
         """Copy the state now and write it in the background; the last one must have ended.
@@ -90,7 +104,7 @@ class CheckpointStore:
         return best_checkpoint(self.run_folder)
 
     def _write(self, parts: Mapping[str, Component], info: CheckpointInfo) -> Path:
-        path = write_checkpoint(self.directory, parts, info=info)
+        path = write_checkpoint(self.directory, parts, info=info, segments=self._segments)
         self.prune()
         return path
 

@@ -50,11 +50,14 @@ _TORCH_DTYPES = {
 _NAMES = {dtype: name for name, dtype in _NUMPY_DTYPES.items()} | {
     f"torch.{dtype}": name for name, dtype in _TORCH_DTYPES.items()
 }
-_ITEM_BYTES = {name: np.dtype(dtype).itemsize for name, dtype in _NUMPY_DTYPES.items()} | {
+ITEM_BYTES = {name: np.dtype(dtype).itemsize for name, dtype in _NUMPY_DTYPES.items()} | {
     "BF16": 2,
     "F8_E4M3": 1,
     "F8_E5M2": 1,
 }
+
+
+_WRONG_DIGEST = "its sha256 digest is not the one in the manifest"
 
 
 class FileDigest(NamedTuple):
@@ -106,12 +109,12 @@ def write_tensor_file(path: Path, leaves: Mapping[str, Leaf], structure: str) ->
     Raises:
         OSError: if the disk is full or cannot be written.
     """
-    names = sorted(leaves, key=lambda name: -_ITEM_BYTES[_dtype_name(leaves[name])])  # aligned
+    names = sorted(leaves, key=lambda name: -ITEM_BYTES[dtype_name(leaves[name])])  # aligned
     header: dict[str, Any] = {RESERVED_NAME: {"structure": structure}}
     end = 0
     for name in names:
-        dtype, shape = _dtype_name(leaves[name]), tuple(leaves[name].shape)
-        begin, end = end, end + math.prod(shape) * _ITEM_BYTES[dtype]
+        dtype, shape = dtype_name(leaves[name]), tuple(leaves[name].shape)
+        begin, end = end, end + math.prod(shape) * ITEM_BYTES[dtype]
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": (begin, end)}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
@@ -149,8 +152,33 @@ def read_tensor_file(path: Path, expected: FileDigest) -> tuple[str, dict[str, S
             digest.update(data.data)
             arrays[name] = StoredArray(dtype, shape, data)
     if digest.hexdigest() != expected.sha256:
-        raise unusable(path, "its sha256 digest is not the one in the manifest")
+        raise unusable(path, _WRONG_DIGEST)
     return structure, arrays
+
+
+def read_into(path: Path, expected: FileDigest, targets: Mapping[str, Array]) -> None:
+    """Read some arrays of a file into `[bytes]` uint8 memory that is there; all enter the digest.
+
+    Raises:
+        CheckpointError: if the file is not `expected`, or a target is not as long as its array.
+            What was read until then means nothing.
+    """
+    with _open_checked(path, expected) as file:
+        digest = hashlib.sha256()
+        _, entries = _read_header(path, file, expected, digest)
+        missing = [
+            name
+            for name, target in targets.items()
+            if name not in entries or entries[name][2] != target.nbytes
+        ]
+        if missing:
+            raise unusable(path, f"it lacks the array {missing[0]}")
+        for name, (_, _, num_bytes) in entries.items():
+            data = targets[name] if name in targets else np.empty(num_bytes, np.uint8)
+            file.readinto(data.data)
+            digest.update(data.data)
+    if digest.hexdigest() != expected.sha256:
+        raise unusable(path, _WRONG_DIGEST)
 
 
 def read_layout(path: Path, expected: FileDigest) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -168,7 +196,7 @@ def verify_file(path: Path, expected: FileDigest) -> None:
     """Raise CheckpointError unless `path` is there with the size and digest `expected`."""
     with _open_checked(path, expected) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != expected.sha256:
-            raise unusable(path, "its sha256 digest is not the one in the manifest")
+            raise unusable(path, _WRONG_DIGEST)
 
 
 def _read_header(
@@ -199,7 +227,7 @@ def _parse_header(
         sizes = (begin, end, *shape)
         if not all(type(size) is int and 0 <= size <= sys.maxsize for size in sizes):
             raise ValueError(f"{name}: {sizes} are not all sizes")
-        if end - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
+        if end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
             raise ValueError(f"{name}: shape {shape} of {dtype} is not {end - begin:,} bytes")
         entries[name] = (dtype, tuple(shape), end - begin)
         spans.append((begin, end))
@@ -231,7 +259,8 @@ def unusable(path: Path, what: str) -> CheckpointError:
     )
 
 
-def _dtype_name(leaf: Leaf) -> str:
+def dtype_name(leaf: Leaf) -> str:
+    """The format's name for the type of an array."""
     return _NAMES[getattr(leaf.dtype, "str", None) or str(leaf.dtype)]
 
 

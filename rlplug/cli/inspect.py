@@ -95,7 +95,7 @@ def _line(path: Path) -> dict[str, Any]:
         "updates": info.updates,
         "mean_return": info.mean_return,
         "created": info.created,
-        "num_bytes": sum(entry.num_bytes for entry in manifest.components.values()),
+        "num_bytes": manifest.num_bytes,
         "sha256": manifest.sha256,
     }
 

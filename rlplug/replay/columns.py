@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import torch
 
+from rlplug import changes
+from rlplug.changes import Changes, ChangingArray
 from rlplug.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,12 +53,15 @@ class HostColumn:
 
     def __init__(self, array: Array) -> None:
         self.array = array
+        self.changes = _changes(array.shape, array.itemsize)
         self._row_bytes = math.prod(array.shape[1:]) * array.itemsize
         self._lender = _Lender()
 
     def write(self, index: Array, values: Array) -> None:
         """Put `[M, ...]` values in the rows `[M]`."""
         self.array[index] = values
+        if self.changes is not None:
+            self.changes.note(index)
 
     def take(self, index: Array) -> torch.Tensor:
         """A copy of the rows `[M]`."""
@@ -70,6 +75,11 @@ class HostColumn:
         """A view of the first rows, or of all."""
         return self.array[:rows]
 
+    def saved(self, rows: int) -> Array | ChangingArray:
+        """The first rows as a leaf of a state: by blocks where they are many."""
+        view = self.array[:rows]
+        return view if self.changes is None else ChangingArray(view, self.changes)
+
     @property
     def nbytes(self) -> int:
         """Bytes of all rows."""
@@ -81,10 +91,13 @@ class DeviceColumn:
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self.tensor = tensor
+        self.changes = _changes(tuple(tensor.shape), tensor.element_size())
 
     def write(self, index: Array, values: Array) -> None:
         """Send `[M, ...]` values to the rows `[M]`."""
         self.tensor.index_copy_(0, self._there(index), self._there(values))
+        if self.changes is not None:
+            self.changes.note(index)
 
     def take(self, index: Array) -> torch.Tensor:
         """A copy of the rows `[M]`, on the device."""
@@ -94,6 +107,12 @@ class DeviceColumn:
         """The first rows, or all, fetched from the device."""
         array: Array = self.tensor[:rows].cpu().numpy()
         return array
+
+    def saved(self, rows: int) -> Array | ChangingArray:
+        """The first rows as a leaf of a state: by blocks where they are many."""
+        if self.changes is None:
+            return self.head(rows)
+        return ChangingArray(self.tensor[:rows], self.changes)
 
     @property
     def nbytes(self) -> int:
@@ -105,6 +124,13 @@ class DeviceColumn:
 
 
 Column: TypeAlias = HostColumn | DeviceColumn
+
+
+def _changes(shape: tuple[int, ...], item_bytes: int) -> Changes | None:
+    """Of a column that is large enough to be saved by blocks."""
+    row_bytes = math.prod(shape[1:]) * item_bytes
+    is_large = shape[0] * row_bytes >= changes.SMALLEST_BYTES
+    return Changes(shape[0], row_bytes) if is_large else None
 
 
 class Place:

@@ -85,7 +85,7 @@ class FrameRing:
         """The frames written so far, views where they are in memory, and their numbers."""
         filled = min(int(self.written.max()), self.length) * self.num_streams
         return {
-            "frames": self.frames.head(filled),
+            "frames": self.frames.saved(filled),
             "written": self.written.copy(),
             "newest": self.newest.copy(),
         }

@@ -41,15 +41,25 @@ class Columns(NamedTuple):
         observations = self.observations()
         return {
             "observation": optree.tree_map(
-                lambda leaf: leaf.rows.head(num_slots), self.observation
+                lambda leaf: leaf.rows.saved(num_slots), self.observation
             ),
             "final": optree.tree_map(
                 lambda leaf: leaf.finals.take(finals).cpu().numpy(), self.observation
             ),
             "frames": [leaf.frames and leaf.frames.state_dict() for leaf in observations],
-            "action": optree.tree_map(lambda leaf: leaf.head(num_slots), self.action),
-            "extras": optree.tree_map(lambda leaf: leaf.head(num_slots), self.extras),
+            "action": optree.tree_map(lambda leaf: leaf.saved(num_slots), self.action),
+            "extras": optree.tree_map(lambda leaf: leaf.saved(num_slots), self.extras),
         }
+
+    def note_saved(self) -> None:
+        """All rows are as they were saved: they were just loaded."""
+        others: Tree = (self.action, self.extras)
+        columns: list[Column] = optree.tree_leaves(others)
+        for leaf in self.observations():
+            columns += [leaf.rows, *([leaf.frames.frames] if leaf.frames else [])]
+        for column in columns:
+            if column.changes is not None:
+                column.changes.clear()
 
 
 class Layout:

@@ -171,6 +171,7 @@ class TransitionStorage:
         self._columns = None
         if state["columns"] is not None:
             self._columns = self._layout.restored(state["columns"], self.capacity, self.num_streams)
+            self._columns.note_saved()
 
     @property
     def _filled(self) -> Columns:

@@ -202,7 +202,7 @@ def _train(
         trainer = discovery.import_string(resolved.trainer.trainer)(run, supervisor)
         if isinstance(origin, Origin):
             restore(run, supervisor, trainer, origin, _plugin_versions(resolved))
-            outputs.saving.last = origin.path
+            outputs.saving.continue_from(origin.path)
             outputs.restore_hooks(origin.checkpoint.state.get("hooks", {}))
         elif origin is not None:
             outputs.initialized(str(take_weights(run.agent, origin)), origin.checkpoint)

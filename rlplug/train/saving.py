@@ -41,6 +41,11 @@ class Saving:
         self._warn = warn
         self._writing: tuple[CheckpointInfo, BackgroundCall[Path]] | None = None
 
+    def continue_from(self, path: Path) -> None:
+        """The run goes on from this checkpoint."""
+        self.last = path
+        self._store.continue_from(path)
+
     def save(self, state: Mapping[str, State], info: CheckpointInfo) -> None:
         """Copy the state and begin to write it; waits for the one that is being written.
 

@@ -26,6 +26,8 @@ def _forge(path, change):
     manifest = json.loads((path / "manifest.json").read_text())
     change(manifest)
     facts = {key: manifest[key] for key in ("info", "components")}
+    if manifest.get("segments"):
+        facts["segments"] = manifest["segments"]
     text = json.dumps(facts, sort_keys=True)
     manifest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     (path / "manifest.json").write_text(json.dumps(manifest))

@@ -21,7 +21,7 @@ def test_the_manifest_records_digests_sizes_and_versions(tmp_path, save):
     manifest = json.loads((path / "manifest.json").read_text())
 
     assert manifest["format"] == "rlplug-checkpoint"
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert manifest["info"]["versions"] == installed_versions() | {"rlplug-atari": "0.3"}
     assert manifest["info"]["versions"]["rlplug"] == rlplug.__version__
     for name, entry in manifest["components"].items():
@@ -48,11 +48,13 @@ def test_numbers_of_numpy_are_written_as_numbers(tmp_path, state):
 def test_an_unknown_schema_version_is_refused_with_both_versions(tmp_path, save):
     path = save(tmp_path, 1)
     manifest = json.loads((path / "manifest.json").read_text())
+    manifest["info"]["versions"]["rlplug"] = "9.0"
     (path / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 7, "new": 1}))
 
     with pytest.raises(
         CheckpointError,
-        match=rf"schema version 7; rlplug {rlplug.__version__} reads version 1.*train again",
+        match=r"schema version 7 \(rlplug 9\.0\); "
+        rf"rlplug {rlplug.__version__} reads 1 and 2\. .*train again",
     ):
         load_checkpoint(path)
 
@@ -78,6 +80,9 @@ def rename_component(name):
         lambda m: m["info"].update(env_steps="5"),
         lambda m: m["info"].update(env_steps=-5),
         lambda m: m.update(components=[]),
+        lambda m: m["segments"].update({"../../secret": m["components"]["agent"]}),
+        lambda m: m["segments"].update({"-1": m["components"]["agent"]}),
+        lambda m: m["segments"].update({"9999999999": m["components"]["agent"]}),
     ],
 )
 def test_forged_manifests_are_refused(tmp_path, change, save, forge):
