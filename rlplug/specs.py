@@ -28,6 +28,49 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Flip(Spec):
+    """One way to change a setting so that the change shows."""
+
+    value: Any
+    """What the setting is changed to."""
+    on: dict[str, Any] = {}
+    """Settings of the run before and after, by dotted name, under which it has an effect."""
+    kind: str | None = None
+    """The kind of slot that the setting belongs to, where several have one of this name."""
+
+
+class AlgorithmConformance(Spec):
+    """What an algorithm's author tells the conformance kit (`AlgorithmSpec.conformance`).
+
+    An algorithm of a few settings and a value among the extras of its policy needs none.
+    """
+
+    small: dict[str, Any] = {}
+    """Settings, by dotted name, that make a run quick and leave the algorithm what it is."""
+    learning: dict[str, Any] = {}
+    """Settings on top, under which it learns a problem of three states in a second or two."""
+    value: ImportString | None = None
+    """`f(agent, observation) -> [T, N]` values of whole episodes `[T, N, *obs]`; None takes the
+    policy's extra `value`."""
+    no_value: str = ""
+    """Why there is no value to read, where the algorithm learns none."""
+    flips: dict[str, tuple[Flip, ...]] = {}
+    """By dotted setting: how to change what the kit cannot change by itself."""
+    without_effect: dict[str, str] = {}
+    """Settings that change nothing a run learns, does or times, each with the reason."""
+    expected_failures: dict[str, str] = {}
+    """Checks that fail, each with the reason; one that passes after all is reported."""
+
+
+class EnvironmentConformance(Spec):
+    """What an environment's author tells the conformance kit (`EnvironmentSpec.conformance`)."""
+
+    is_deterministic: bool = False
+    """Every episode is the same under the same actions, whatever the seed."""
+    expected_failures: dict[str, str] = {}
+    """Checks that fail, each with the reason; one that passes after all is reported."""
+
+
 class TrainerSpec(Spec):
     """A training loop (`rlplug.trainers`)."""
 
@@ -64,6 +107,8 @@ class AlgorithmSpec(Spec):
     """Settings by section that this algorithm sets over its config's defaults."""
     check: ImportString | None = None
     """`f(run_config)` raises ConfigError where sections do not fit together; imports no torch."""
+    conformance: ImportString | None = None
+    """An `AlgorithmConformance`: what the conformance kit cannot find out by itself."""
 
 
 class ScoreRange(Spec):
@@ -110,6 +155,8 @@ class EnvironmentSpec(Spec):
     """Keyword arguments that its maker always gets, and that are no settings."""
     evaluation_kwargs: dict[str, Any] = {}
     """Keyword arguments that evaluation environments get on top."""
+    conformance: ImportString | None = None
+    """An `EnvironmentConformance`: what the conformance kit cannot find out by itself."""
     evaluation_sets: dict[ComponentName, dict[str, Any]] = {}
     """Sets to evaluate on, such as training levels and all levels: by name, keyword arguments over
     `evaluation_kwargs`. The first is the evaluation, the others are reported beside it."""

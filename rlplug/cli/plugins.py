@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rlplug.cli.plugins_check import check
 from rlplug.cli.plugins_doctor import doctor, find_distribution
 from rlplug.cli.plugins_lock import lock
 from rlplug.cli.plugins_new import new
@@ -15,6 +16,7 @@ from rlplug.registry import index
 from rlplug.registry.doctor import clashes
 
 app = typer.Typer(no_args_is_help=True, help="Look after plugins.")
+app.command("check")(check)
 app.command("doctor")(doctor)
 app.command("lock")(lock)
 app.command("new")(new)

@@ -9,6 +9,7 @@ setting, its value, what was expected, the nearest name.
 """
 
 from rlplug.resolve.compatibility import Spaces, check
+from rlplug.resolve.names import find_environment
 from rlplug.resolve.resolution import (
     CONFIG_FILE,
     Resolved,
@@ -29,6 +30,7 @@ __all__ = [
     "Shortcuts",
     "Spaces",
     "check",
+    "find_environment",
     "flatten",
     "load_run",
     "resolve",

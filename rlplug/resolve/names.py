@@ -33,8 +33,11 @@ class Found(NamedTuple):
     environment_name: str
 
 
-def find(algorithm: str | None, environment: str | Callable[..., Any] | None) -> Found:
-    """Look up both; what is wrong with either is said at once.
+def find(
+    algorithm: str | AlgorithmSpec | None,
+    environment: str | EnvironmentSpec | Callable[..., Any] | None,
+) -> Found:
+    """Look up both; what is wrong with either is said at once. A spec stands for itself.
 
     Raises:
         ConfigError: if one is missing.
@@ -50,11 +53,13 @@ def find(algorithm: str | None, environment: str | Callable[..., Any] | None) ->
     problems: list[str] = []
     found_algorithm = found_environment = None
     try:
-        found_algorithm = discovery.resolve_algorithm(algorithm)
+        found_algorithm = (
+            discovery.resolve_algorithm(algorithm) if isinstance(algorithm, str) else algorithm
+        )
     except UnknownNameError as error:
         problems.append(str(error))
     try:
-        found_environment = _environment(environment)
+        found_environment = find_environment(environment)
     except UnknownNameError as error:
         problems.append(str(error))
     if found_algorithm is None or found_environment is None:
@@ -67,18 +72,22 @@ def find(algorithm: str | None, environment: str | Callable[..., Any] | None) ->
     )
 
 
-def _lasting(asked: str | Callable[..., Any], name: str) -> str:
+def _lasting(asked: Any, name: str) -> str:
     """`distribution:name` stays what it is; an alias becomes the name."""
     return asked if isinstance(asked, str) and asked.endswith(f":{name}") else name
 
 
-def _environment(name: str | Callable[..., Any]) -> EnvironmentSpec:
+def find_environment(name: str | EnvironmentSpec | Callable[..., Any]) -> EnvironmentSpec:
     """A registered environment, one of Gymnasium's, or what stands for a Python callable.
 
     Gymnasium is imported only where nothing of this name is registered.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+        PluginError: if what is registered under a name does not load.
     """
-    if callable(name):
-        return callable_spec(name)
+    if not isinstance(name, str):
+        return name if isinstance(name, EnvironmentSpec) else callable_spec(name)
     registered = discovery.resolve_environment(name)
     if registered is not None:
         return registered

@@ -54,8 +54,8 @@ class Resolved:
 
 
 def resolve(
-    algorithm: str | None,
-    environment: str | Callable[..., Any] | None,
+    algorithm: str | AlgorithmSpec | None,
+    environment: str | EnvironmentSpec | Callable[..., Any] | None,
     *,
     preset: str | None = "default",
     config: Path | str | RunConfig | Mapping[str, Any] | None = None,
@@ -68,9 +68,9 @@ def resolve(
     pair's preset, `config`, the shortcuts, the overrides.
 
     Args:
-        algorithm: A registered name; None takes the one that `config` names.
-        environment: A registered name, a Gymnasium id, or a callable that makes an environment;
-            None takes the one that `config` names.
+        algorithm: A registered name, or a spec; None takes the one that `config` names.
+        environment: A registered name, a Gymnasium id, a spec, or a callable that makes an
+            environment; None takes the one that `config` names.
         preset: Its name, or None for none. A pair without a default preset does without.
         config: A YAML file, such as a run folder's, or a finished config, as it is or dumped.
         overrides: Dotted or nested values, or (dotted name, text) from a command line.

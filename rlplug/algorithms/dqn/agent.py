@@ -21,7 +21,8 @@ Differs from the paper:
       minibatch): less variance for the same cost. The double bootstrap chooses under the noise of
       the estimate, not under a third draw.
     - Implicit quantiles: the next action is greedy over the target's own samples, not over a
-      further draw: one forward pass less.
+      further draw: one forward pass less. Greedy mode spaces its fractions evenly instead of
+      drawing them, so that the same observation gets the same action.
 
 Measured:
     docs/results/value-family.md

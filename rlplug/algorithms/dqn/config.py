@@ -65,7 +65,7 @@ class ImplicitQuantileHead(Config):
     num_target_samples: Annotated[Count, Field(ge=1)] = 64
     """Fractions of the target estimate (N')."""
     num_acting_samples: Annotated[Count, Field(ge=1)] = 32
-    """Fractions averaged to choose an action (K)."""
+    """Fractions averaged to choose an action (K); drawn, and in greedy mode evenly spaced."""
     risk_level: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Acting averages fractions in (0, risk_level]: below 1 it is the conditional value at risk."""
     huber_threshold: Annotated[float, Field(ge=0)] = 1.0

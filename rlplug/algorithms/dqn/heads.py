@@ -88,6 +88,7 @@ class ReturnHead(Protocol):
         samples: int | None = None,
         generator: Generator | None = None,
         risk_level: float = 1.0,
+        evenly: bool = False,
     ) -> Estimate:
         """`[B, D]` -> estimate; heads that sample nothing ignore the keywords."""
         ...
@@ -358,10 +359,18 @@ class ImplicitQuantileReturns(_QuantileHead):
         samples: int | None = None,
         generator: Generator | None = None,
         risk_level: float = 1.0,
+        evenly: bool = False,
     ) -> Estimate:
-        """`[B, D]` -> quantiles `[B, A, samples]` at fractions drawn in (0, risk_level]."""
-        shape = len(features), samples or self.default_samples
-        draws = torch.rand(shape, generator=generator, device=features.device)  # [0, 1)
+        """`[B, D]` -> quantiles `[B, A, samples]` at fractions drawn in (0, risk_level].
+
+        `evenly` draws nothing, and takes the middle of as many equal intervals.
+        """
+        rows, count = len(features), samples or self.default_samples
+        if evenly:
+            middle = (torch.arange(count, device=features.device) + 0.5) / count
+            draws = middle.expand(rows, count)
+        else:
+            draws = torch.rand((rows, count), generator=generator, device=features.device)  # [0, 1)
         fractions = risk_level * (1 - draws)  # [B, S]
         embedded = self.embed(fractions) * features.unsqueeze(1)  # [B, S, D]
         values: Tensor = self.layers(embedded)  # [B, S, A]

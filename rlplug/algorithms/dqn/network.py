@@ -50,14 +50,19 @@ class QNetwork(nn.Module):
         *,
         generator: torch.Generator | None = None,
         risk_level: float = 1.0,
+        evenly: bool = False,
     ) -> Tensor:
-        """Mean returns `[B, A]`; over the lowest `risk_level` of fractions where they are drawn."""
+        """Mean returns `[B, A]`; over the lowest `risk_level` of fractions where they are drawn.
+
+        `evenly` spaces these fractions instead of drawing them.
+        """
         head = self.head
         estimate = head(
             self.encoder(observation),
             samples=head.num_acting_samples,
             generator=generator or self.generator,
             risk_level=risk_level,
+            evenly=evenly,
         )
         return head.mean(estimate)
 

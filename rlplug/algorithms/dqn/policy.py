@@ -67,19 +67,23 @@ class DqnPolicy:
             else np.zeros(num_envs, np.int64)
         )
         if not is_random.all():
-            best = self._best_action(observation, num_envs, noisy=self.is_noisy and not is_greedy)
+            best = self._best_action(observation, num_envs, is_greedy=is_greedy)
             action = np.where(is_random, action, best)
         return PolicyStep(action + self.first_action, policy_state, {})
 
-    def _best_action(self, observation: Tree, num_envs: int, *, noisy: bool) -> Array:
+    def _best_action(self, observation: Tree, num_envs: int, *, is_greedy: bool) -> Array:
+        """`[N]`; greedy draws neither noise nor fractions."""
         with torch.inference_mode():
-            if noisy:
+            if self.is_noisy and not is_greedy:
                 resample_noise(self.network, num_envs, self.torch_generator)
             elif self.has_noisy_layers:
                 remove_noise(self.network)  # what the last update left in a shared network
             tensors = optree.tree_map(self._tensor, observation)
             values = self.network.q_values(
-                tensors, generator=self.torch_generator, risk_level=self.risk_level
+                tensors,
+                generator=self.torch_generator,
+                risk_level=self.risk_level,
+                evenly=is_greedy,
             )
         return _array(values.argmax(dim=1))
 

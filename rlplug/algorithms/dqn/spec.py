@@ -6,9 +6,17 @@ from typing import Any
 
 from rlplug.specs import AlgorithmSpec
 
+_CONFORMANCE = {
+    "scalar": "SCALAR",
+    "categorical": "CATEGORICAL",
+    "quantile": "QUANTILE",
+    "implicit-quantile": "IMPLICIT",
+}
+
 
 def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec:
     """A member of the family: the same agent, other defaults."""
+    head = sections.get("agent", {}).get("head", {}).get("kind", "scalar")
     return AlgorithmSpec(
         name=name,
         summary=summary,
@@ -29,6 +37,7 @@ def _spec(name: str, summary: str, paper: str, **sections: Any) -> AlgorithmSpec
         ),
         action_spaces=("discrete",),
         defaults=sections,
+        conformance=f"rlplug.algorithms.dqn.conformance:{_CONFORMANCE[head]}",
     )
 
 

@@ -34,6 +34,7 @@ def _spec(
             "tuple",
         ),
         action_spaces=("discrete", "multi-discrete", "multi-binary", "box", "dict", "tuple"),
+        conformance=f"rlplug.algorithms.ppo.conformance:{name.upper().replace('-', '_')}",
         features=frozenset({"mask", "recurrent"} | features),
         defaults={"launch": {"num_envs": 8}, "env": {"action_mask": "info"}} | sections,
     )

@@ -30,6 +30,7 @@ SAC = AlgorithmSpec(
     observation_spaces=_OBSERVATIONS,
     action_spaces=("box",),
     defaults=_DEFAULTS,
+    conformance="rlplug.algorithms.sac.conformance:BOTH",
 )
 SAC_DISCRETE = AlgorithmSpec(
     name="sac-discrete",
@@ -42,4 +43,5 @@ SAC_DISCRETE = AlgorithmSpec(
     action_spaces=("discrete",),
     features=frozenset({"mask"}),
     defaults=_DEFAULTS | {"env": {"action_mask": "info"}},
+    conformance="rlplug.algorithms.sac.conformance:BOTH",
 )

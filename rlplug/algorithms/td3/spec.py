@@ -26,6 +26,7 @@ def _spec(name: str, summary: str, paper: str, **agent: Any) -> AlgorithmSpec:
             "tuple",
         ),
         action_spaces=("box",),
+        conformance="rlplug.algorithms.td3.conformance:BOTH",
         defaults={
             "agent": agent,
             "train": {

@@ -1,0 +1,97 @@
+"""What came of all checks, and `conformance.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rlplug.durable import replace_file
+from rlplug.testing.check import NonConformanceError
+from rlplug.versions import installed_versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from rlplug.testing.check import Check, Result
+
+SCHEMA = 1
+"""Of `conformance.json`; it grows when a key changes its meaning or goes."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Results, in the order in which the checks were tried."""
+
+    results: tuple[Result, ...]
+
+    @classmethod
+    def of(cls, checks: Iterable[Check], tell: Callable[[Result], object] | None = None) -> Report:
+        """Try all checks.
+
+        Args:
+            checks: What to try.
+            tell: Called with each result as it comes.
+        """
+        results = []
+        for check in checks:
+            result = check.run()
+            results.append(result)
+            if tell is not None:
+                tell(result)
+        return cls(tuple(results))
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """What does not conform."""
+        return tuple(result for result in self.results if result.is_failure)
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything conforms."""
+        return not self.failures
+
+    def require(self) -> None:
+        """Raise `NonConformanceError`, an AssertionError, that names every failure."""
+        if self.failures:
+            lines = [f"{one.subject} fails '{one.name}': {one.reason}" for one in self.failures]
+            raise NonConformanceError("\n".join(lines))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `conformance.json` has it."""
+        subjects: dict[str, list[Result]] = {}
+        for result in self.results:
+            subjects.setdefault(result.subject, []).append(result)
+        return {
+            "schema": SCHEMA,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": installed_versions(),
+            "passed": self.passed,
+            "subjects": [
+                {
+                    "name": name,
+                    "passed": not any(one.is_failure for one in results),
+                    "seconds": round(sum(one.seconds for one in results), 3),
+                    "checks": [_row(one) for one in results],
+                }
+                for name, results in subjects.items()
+            ],
+        }
+
+    def write(self, path: Path) -> None:
+        """Write `conformance.json`, whole or not at all."""
+        replace_file(path, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "proves": result.proves,
+        "tier": result.tier,
+        "status": result.status,
+        "seconds": result.seconds,
+        "reason": result.reason,
+        "traceback": result.traceback,
+    }
