@@ -31,7 +31,9 @@ ALLOWED = {
     "run_folder": {"settings"},
     "collect": {"envs"},
     "algorithms": {"ops", "nn", "replay"},
-    "testing": {"envs", "collect", "evaluate", "replay", "train", "resolve", "registry"},
+    "testing": {
+        "nn", "envs", "collect", "evaluate", "replay", "train", "resolve", "registry", "checkpoint",
+    },
     "tracking": set(),
     "resolve": {"registry", "envs", "settings"},
     "video": {"envs"},
@@ -47,7 +49,7 @@ ALLOWED = {
     "api": {"resolve", "train", "evaluate", "loaded"},
     "cli": {
         "registry", "resolve", "train", "evaluate", "statistics", "errors", "run_folder", "api",
-        "checkpoint",
+        "checkpoint", "testing",
     },
     "__main__": {"cli"},
     "__init__": {"api", "evaluate", "loaded"},

@@ -32,7 +32,9 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
     "agent.normalize_advantages=minibatch": (
         Flip(value="minibatch", on=_SHORT_MINIBATCHES | {"agent.normalize_advantages": "rollout"}),
     ),
-    "agent.reward.clip": (Flip(value=0.1),),
+    "agent.advantage.rho_clip": (
+        Flip(value=0.5, on={"agent.advantage": {"kind": "vtrace", "trace_clip": 0.5}}),
+    ),
 }
 _WITHOUT_EFFECT = {"agent.network.encoder=mlp": "auto is an MLP for vectors"}
 _SMALL = {"agent.epochs": 3, "agent.optimizer.learning_rate": 0.01}
