@@ -52,7 +52,8 @@ class Rollout(NamedTuple):
     reward: Array
     """`[T, N]` float32 raw reward: not clipped, not scaled."""
     terminated: Array
-    """`[T, N]` bool: the value of what follows is zero."""
+    """`[T, N]` bool: the value of what follows is zero. Also after a lost life, where the game
+    goes on and `episode_over` is False."""
     episode_over: Array
     """`[T, N]` bool: the stored sequence breaks after this row (terminated, truncated or cut)."""
     valid: Array

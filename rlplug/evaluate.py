@@ -149,7 +149,7 @@ def _episodes(
         for episode in tracker.update(step.reward, step.valid, ended, env_steps=0):
             yield numbers[episode.stream], episode
             numbers[episode.stream] += num_envs
-        state = policy.reset(state, step.terminated | step.truncated | ~step.valid)
+        state = policy.reset(state, step.episode_over | ~step.valid)
         observation = step.observation
 
 

@@ -142,9 +142,12 @@ class EnvironmentSpec(Spec):
     make: ImportString | None = None
     """Builds one `gymnasium.Env` from keyword arguments; None when `gymnasium_id` is given."""
     make_vector: ImportString | None = None
-    """Builds a native `gymnasium.vector.VectorEnv`: `f(num_envs, render_mode=None, **kwargs)`."""
+    """Builds a native `gymnasium.vector.VectorEnv`: `f(num_envs, render_mode=None, **kwargs)`. It
+    may return None where it cannot do what is asked for, and `make` then builds each one."""
     gymnasium_id: str | None = None
     """Passed to `gymnasium.make`."""
+    kwargs: dict[str, Any] = {}
+    """Keyword arguments of the maker that make it this environment, such as a game's name."""
     config: ImportString = "rlplug.envs.config:EnvConfig"
     """A `config.Config` subclass: the run's `env` section."""
     state: ImportString | None = None
@@ -185,6 +188,10 @@ class EnvironmentFamily(Spec):
     """Short names; each also resolves alone where no other provider has it."""
     resolve: ImportString
     """`f(member) -> EnvironmentSpec`."""
+    aliases: dict[str, str] = {}
+    """Members by their other names, such as a Gymnasium id."""
+    config: ImportString | None = None
+    """The `config` that all members share, which help and completion then know."""
 
 
 class NetworkSpec(Spec):

@@ -24,7 +24,8 @@ class Row(NamedTuple):
 class World:
     """Streams of rows; the caller says what becomes of each step.
 
-    Outcomes: `.` goes on, `t` terminates, `u` is truncated; `i` is a row that is no transition
+    Outcomes: `.` goes on, `t` terminates, `u` is truncated, `l` loses a life (terminated, and the
+    episode goes on); `i` is a row that is no transition
     when it follows an end (as under NEXT_STEP), else it goes on.
     """
 
@@ -57,7 +58,7 @@ class World:
                     self.current[stream] = self.reset(stream)
                     continue
                 following = self.step(stream, self.current[stream])
-                terminated[t, n], over[t, n] = outcome == "t", outcome in "tu"
+                terminated[t, n], over[t, n] = outcome in "tl", outcome in "tu"
                 if over[t, n]:
                     final_steps.append((t, n))
                     finals.append(following)
@@ -96,11 +97,11 @@ class World:
         for stream, rows in enumerate(self.rows):
             for i in range(max(0, len(rows) - capacity), len(rows)):
                 window = rows[i : i + n_step]
-                ends = [row.over for row in window]
+                if len(window) < n_step and not any(row.over for row in window):
+                    continue
+                ends = [row.over or row.terminated for row in window]
                 if True in ends:
                     window = window[: ends.index(True) + 1]
-                elif len(window) < n_step:
-                    continue
                 last = i + len(window) - 1
                 following = rows[last].final
                 if not rows[last].over:

@@ -31,6 +31,7 @@ def command(
     kind: Annotated[
         Kind | None, typer.Argument(help="Only these; else algorithms and environments.")
     ] = None,
+    matching: Annotated[str, typer.Argument(help="Only names that contain this.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     refresh: Annotated[bool, typer.Option("--refresh", help="Read every plugin again.")] = False,
 ) -> None:
@@ -38,7 +39,12 @@ def command(
     records = index.read(refresh=refresh)
     rows = {
         one.value: sorted(
-            _rows(records, one, whole_families=as_json or kind is not None), key=_name
+            (
+                row
+                for row in _rows(records, one, whole_families=as_json or kind is not None)
+                if matching in row["name"]
+            ),
+            key=_name,
         )
         for one in ((kind,) if kind else _BY_DEFAULT)
     }
@@ -50,7 +56,8 @@ def command(
             table = [(row["name"], row["summary"], row["provider"]) for row in found]
             show_table(("name", "summary", "provider"), table, title.capitalize())
         else:
-            print(f"No {title} are installed (which plugins there are: rlplug plugins list).")
+            such = f" with '{matching}' in their name" if matching else ""
+            print(f"No {title}{such} are installed (which plugins there are: rlplug plugins list).")
         print()
     _mention_problems(records)
 

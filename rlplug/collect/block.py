@@ -52,12 +52,12 @@ class RolloutBlock:
         for column, leaf in zip(self._columns, leaves, strict=True):
             column[self._filled] = leaf
 
-    def write_outcome(self, step: AdapterStep, episode_over: Array, ended: list[int]) -> None:
+    def write_outcome(self, step: AdapterStep, ended: list[int]) -> None:
         """What came of it, and in which environments the episode is over; completes the row."""
         t = self._filled
         self._reward[t] = step.reward
         self._terminated[t] = step.terminated
-        self._episode_over[t] = episode_over
+        self._episode_over[t] = step.episode_over
         self._valid[t] = step.valid
         if ended:
             self._final_steps += [(t, n) for n in ended]

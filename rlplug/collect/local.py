@@ -88,14 +88,13 @@ class LocalCollector:
             action, state, extras = policy.act(observation, self._policy_state, mode=self._mode)
             block.write_decision(observation, action, extras)
             step = adapter.step(self._to_environment(action))
-            episode_over = step.terminated | step.truncated
             ended = step.final_envs.tolist()
-            block.write_outcome(step, episode_over, ended)
+            block.write_outcome(step, ended)
             num_valid = int(np.count_nonzero(step.valid))
             self.env_steps += num_valid
             block.episodes += self._tracker.update(step.reward, step.valid, ended, self.env_steps)
             if ended or num_valid < num_envs:
-                state = policy.reset(state, episode_over | ~step.valid)
+                state = policy.reset(state, step.episode_over | ~step.valid)
             observation, self._policy_state = step.observation, state
         rollout = block.rollout(
             observation,

@@ -36,15 +36,27 @@ class AdapterStep(NamedTuple):
     reward: Array
     """`[N]` float32 raw reward."""
     terminated: Array
-    """`[N]` bool."""
+    """`[N]` bool: what follows is worth nothing to learning. The episode ended, or goes on after
+    a lost life (`infos["life_lost"]`)."""
     truncated: Array
     """`[N]` bool."""
+    episode_over: Array
+    """`[N]` bool: the episode ended, terminated or truncated."""
     valid: Array
     """`[N]` bool: False where the step was no transition: the environment was only reset."""
     final_envs: Array
     """`[F]` int64 environments whose episode ended at this step, ascending."""
     final_observation: Tree
     """`[F, *obs]` what those environments showed last, before any reset; the caller's own."""
+
+
+class _Row(NamedTuple):
+    """What a step says of each environment, as `AdapterStep` does."""
+
+    reward: Array
+    terminated: Array
+    truncated: Array
+    episode_over: Array
 
 
 class StepAdapter:
@@ -56,9 +68,13 @@ class StepAdapter:
     - NEXT_STEP: the row that only resets comes back with `valid` False, reward 0 and not ended.
     - DISABLED: ended environments are reset at once, so that it looks like SAME_STEP.
 
+    An environment whose episode is made of several lives may say so: where the `[N]` bools
+    `infos["life_lost"]` are true the step counts as terminated, and the episode goes on.
+
     A resumed run continues the running episodes where the environments can tell their state: those
     of `make_vector` (see `envs.state`), and any vector environment that has `get_state()` and
-    `set_state(state)` for all of its environments, their generators and pending resets.
+    `set_state(state)` for all of its environments, their generators and pending resets (None from
+    `get_state` is no state).
 
     Args:
         vector_env: Any `gymnasium.vector.VectorEnv`; the adapter closes it.
@@ -144,17 +160,17 @@ class StepAdapter:
             )
             if problem is not None:
                 raise self._fault(problem)
-        step = self._finish(observation, np.array(reward, np.float32), terminated, truncated, info)
+        row = _Row(np.array(reward, np.float32), terminated, truncated, terminated | truncated)
+        if info and (life_lost := info.get("life_lost")) is not None:
+            row = row._replace(terminated=terminated | life_lost)
+        step = self._finish(observation, row, info)
         self.observation = step.observation
         return step
 
-    def _finish_same_step(
-        self, observation: Tree, reward: Array, terminated: Array, truncated: Array, info: Any
-    ) -> AdapterStep:
-        over = terminated | truncated
-        if not np.count_nonzero(over):
-            return self._running(observation, reward, terminated, truncated, self._all_valid)
-        envs = np.flatnonzero(over)
+    def _finish_same_step(self, observation: Tree, row: _Row, info: Any) -> AdapterStep:
+        if not np.count_nonzero(row.episode_over):
+            return self._running(observation, row, self._all_valid)
+        envs = np.flatnonzero(row.episode_over)
         finals = info.get("final_obs")
         if finals is None:
             text = "ended an episode without infos['final_obs'], expected one under SAME_STEP"
@@ -165,41 +181,31 @@ class StepAdapter:
         else:
             final = _rows(finals, envs)
         self._look_at(final, envs)
-        return AdapterStep(observation, reward, terminated, truncated, self._all_valid, envs, final)
+        return AdapterStep(observation, *row, self._all_valid, envs, final)
 
-    def _finish_next_step(
-        self, observation: Tree, reward: Array, terminated: Array, truncated: Array, _info: Any
-    ) -> AdapterStep:
+    def _finish_next_step(self, observation: Tree, row: _Row, _info: Any) -> AdapterStep:
         valid = self._all_valid
         if self._any_resets_next:
             valid = ~self._resets_next
-            reward[self._resets_next] = 0.0
-            terminated, truncated = terminated & valid, truncated & valid
-        over = terminated | truncated
-        self._resets_next = over
-        self._any_resets_next = bool(np.count_nonzero(over))
+            row.reward[self._resets_next] = 0.0
+            row = _Row(row.reward, *(flags & valid for flags in row[1:]))
+        self._resets_next = row.episode_over
+        self._any_resets_next = bool(np.count_nonzero(row.episode_over))
         if not self._any_resets_next:
-            return self._running(observation, reward, terminated, truncated, valid)
-        envs = np.flatnonzero(over)
-        final = _rows(observation, envs)
-        return AdapterStep(observation, reward, terminated, truncated, valid, envs, final)
+            return self._running(observation, row, valid)
+        envs = np.flatnonzero(row.episode_over)
+        return AdapterStep(observation, *row, valid, envs, _rows(observation, envs))
 
-    def _finish_disabled(
-        self, observation: Tree, reward: Array, terminated: Array, truncated: Array, _info: Any
-    ) -> AdapterStep:
-        over = terminated | truncated
-        if not np.count_nonzero(over):
-            return self._running(observation, reward, terminated, truncated, self._all_valid)
-        envs = np.flatnonzero(over)
+    def _finish_disabled(self, observation: Tree, row: _Row, _info: Any) -> AdapterStep:
+        if not np.count_nonzero(row.episode_over):
+            return self._running(observation, row, self._all_valid)
+        envs = np.flatnonzero(row.episode_over)
         final = _rows(observation, envs)  # before the reset, which may write over it
-        observation = self._reset(options={"reset_mask": over})
-        return AdapterStep(observation, reward, terminated, truncated, self._all_valid, envs, final)
+        observation = self._reset(options={"reset_mask": row.episode_over})
+        return AdapterStep(observation, *row, self._all_valid, envs, final)
 
-    def _running(
-        self, observation: Tree, reward: Array, terminated: Array, truncated: Array, valid: Array
-    ) -> AdapterStep:
-        envs, final = self._no_envs, self._no_observation
-        return AdapterStep(observation, reward, terminated, truncated, valid, envs, final)
+    def _running(self, observation: Tree, row: _Row, valid: Array) -> AdapterStep:
+        return AdapterStep(observation, *row, valid, self._no_envs, self._no_observation)
 
     def _reset(self, **arguments: Any) -> Tree:
         observation, info = self._call("reset", **arguments)
@@ -282,7 +288,8 @@ class StepAdapter:
 
     def _environments_state(self) -> State | None:
         if keeps_own_state(self._env):
-            return {"own": self._call("get_state")}
+            own = self._call("get_state")
+            return None if own is None else {"own": own}
         if not self._is_restorable():
             return None
         snapshots = list(self._call("call", "snapshot"))

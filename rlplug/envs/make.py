@@ -87,14 +87,17 @@ def make_vector(
 ) -> VectorEnv:
     """Build `num_envs` environments that step together.
 
-    The spec's native vector environment where there is one and the config allows it (no wrappers,
-    `vectorize=auto`); else Gymnasium's, around `SubEnvironment`s, which reset in the same step.
+    The spec's native vector environment where there is one, the config allows it (no wrappers,
+    `vectorize=auto`) and it can do what is asked for; else Gymnasium's, around `SubEnvironment`s,
+    which reset in the same step.
     Arrays they return are written over by the next step.
     """
     if spec.make_vector is not None and config.vectorize == "auto" and not config.wrappers:
         kwargs = _keyword_arguments(spec, config, evaluation=evaluation)
         with _building(spec.name):
-            return _native_vector(spec, config, kwargs, num_envs, render_mode)
+            native = _native_vector(spec, config, kwargs, num_envs, render_mode)
+        if native is not None:
+            return native
     access = None if spec.state is None else _import(spec.name, spec.state)
     make = functools.partial(make_env, spec, config, render_mode=render_mode, evaluation=evaluation)
     makers = [
@@ -200,14 +203,14 @@ def _native_vector(
     kwargs: dict[str, Any],
     num_envs: int,
     render_mode: str | None,
-) -> VectorEnv:
+) -> VectorEnv | None:
     maker = _import(spec.name, spec.make_vector)
     if config.max_episode_steps is not None:
         kwargs = {**kwargs, "max_episode_steps": config.max_episode_steps}
     kwargs = {"num_envs": num_envs, "render_mode": render_mode, **kwargs}
     _check_arguments(spec.name, maker, kwargs)
     env = maker(**kwargs)
-    if not isinstance(env, gymnasium.vector.VectorEnv):
+    if env is not None and not isinstance(env, gymnasium.vector.VectorEnv):
         raise EnvironmentFaultError(
             f"Environment {spec.name!r}: {spec.make_vector} returned {env!r}, expected a "
             "gymnasium.vector.VectorEnv."

@@ -203,16 +203,23 @@ def find_environment(name: str) -> tuple[Entry, str] | None:
     offers: list[tuple[Entry, str]] = []
     siblings: list[str] = []
     for entry, _, spec, _ in records:
-        members = spec.get("members", ())
-        if bare in members or (entry.name == family and member in members):
-            offers.append((entry, bare if bare in members else member))
-        elif bare in spec.get("aliases", ()):
-            offers.append((entry, ""))
+        if "members" not in spec:
+            offers += [(entry, "")] if bare in spec.get("aliases", ()) else []
+        elif found := _member_called(spec, bare, member if entry.name == family else ""):
+            offers.append((entry, found))
         elif member and entry.name == family:
-            siblings += [f"{family}/{one}" for one in members]
+            siblings += [f"{family}/{one}" for one in spec["members"]]
     if siblings and not offers:
         raise UnknownNameError(unknown_name_message("environments", name, siblings))
     return _only("environments", name, offers) if offers else None
+
+
+def _member_called(spec: dict[str, Any], *names: str) -> str:
+    """The member of a family that has one of these names, or is known by it; "" if none has."""
+    for name in names:
+        if name in spec["members"]:
+            return name
+    return next((spec["aliases"][name] for name in names if name in spec["aliases"]), "")
 
 
 def load(entry: Entry) -> Any:

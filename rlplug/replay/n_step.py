@@ -27,7 +27,7 @@ class Returns(NamedTuple):
 
 
 class NStep:
-    """Windows of `n_step` rows that never cross the end of an episode.
+    """Windows of `n_step` rows that never cross the end of an episode, or of a life.
 
     A window that reaches the end takes the k < n steps up to there: the return is complete where
     the episode terminated, and bootstrapped from the real final observation where it did not.
@@ -60,7 +60,7 @@ class NStep:
     def _windows(self, storage: TransitionStorage, row: Array) -> tuple[Array, Array]:
         """Length `[M]` and discounted reward `[M]` float64 of each window."""
         slot = (row[:, None] + self._steps * storage.num_streams) % storage.num_slots  # [M, n]
-        ends = storage.episode_over(slot)
+        ends = storage.episode_over(slot) | storage.terminated[slot]
         ends[:, -1] = True
         length = ends.argmax(axis=1) + 1
         raw_reward = np.where(self._steps < length[:, None], storage.reward[slot], 0.0)

@@ -15,7 +15,7 @@ from rlplug.replay.storage import TransitionStorage
 from rlplug.replay.transitions import TransitionReplay
 
 GAMMA = 0.9
-OUTCOMES = st.sampled_from("....tuii")
+OUTCOMES = st.sampled_from("....tulii")
 
 
 def counting_world(num_streams: int) -> World:

@@ -48,6 +48,16 @@ def test_family_is_one_line_unless_environments_are_asked_for(fake_site, capsys)
     assert {"games/pong", "games/go"} <= {row["name"] for row in rows(capsys)["environments"]}
 
 
+def test_names_that_contain_a_text_are_listed_alone(fake_site, capsys):
+    fake_site.install(
+        "rlplug-g", {"plugin_g.py": FAMILY}, {"environments": {"games": "plugin_g:F"}}
+    )
+    found = rows(capsys, kind=Kind.ENVIRONMENTS, matching="games")["environments"]
+    assert [row["name"] for row in found] == ["games/go", "games/pong"]
+    command(Kind.ENVIRONMENTS, matching="nowhere")
+    assert "No environments with 'nowhere' in their name" in capsys.readouterr().out
+
+
 def test_piped_columns_are_aligned_and_hold_no_colours(fake_site, capsys):
     command(Kind.ALGORITHMS)
     title, header, *lines = capsys.readouterr().out.splitlines()

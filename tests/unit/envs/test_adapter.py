@@ -96,6 +96,31 @@ def test_same_step_gives_the_next_episode_to_act_on_and_the_last_observation_apa
     assert third.valid.all()
 
 
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_lost_life_counts_as_terminated_and_the_episode_goes_on(mode):
+    class TwoLives(Countdown):
+        def step(self, action):
+            *step, _ = super().step(action)
+            return *step, {"life_lost": self.left == 2}
+
+    envs = SyncVectorEnv([partial(TwoLives, 4)], autoreset_mode=mode, copy=False)
+    adapter = StepAdapter(envs, name="two-lives")
+    adapter.reset(0)
+    steps = [adapter.step(np.zeros(1, np.int64)) for _ in range(4)]
+    assert column([step.terminated for step in steps]) == [False, True, False, True]
+    assert column([step.episode_over for step in steps]) == [False, False, False, True]
+    assert [step.final_envs.tolist() for step in steps] == [[], [], [], [0]]
+
+
+def test_native_state_may_be_none_which_is_no_state(caplog):
+    env = BareVector(SAME_STEP)
+    env.get_state, env.set_state = lambda: None, lambda state: None
+    adapter = StepAdapter(env, name="stateless")
+    adapter.reset(0)
+    assert adapter.load_state_dict(adapter.state_dict()).all()
+    assert "2 running episodes start again" in caplog.text
+
+
 def test_next_step_marks_the_row_that_only_resets():
     adapter = countdowns(1, 3, mode=NEXT_STEP)
     adapter.reset(0)

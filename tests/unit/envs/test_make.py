@@ -355,6 +355,24 @@ def test_native_vector_is_used_where_the_config_allows_it():
         assert ours.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
 
 
+def no_native_vector(num_envs: int, render_mode: str | None = None, size: int = 3) -> None:
+    """Can never do what is asked for."""
+
+
+def test_native_vector_that_cannot_gives_way_to_single_environments():
+    spec = NATIVE.model_copy(update={"make_vector": f"{HERE}:no_native_vector"})
+    vector = make_vector(spec, EnvConfig(kwargs={"size": 4}), 2)
+    assert isinstance(vector, SyncVectorEnv)
+    assert vector.get_attr("size") == (4, 4)
+
+
+def test_keyword_arguments_of_a_spec_reach_both_makers_below_those_of_the_config():
+    spec = NATIVE.model_copy(update={"kwargs": {"size": 5}})
+    assert make_env(spec, EnvConfig()).size == 5
+    assert make_vector(spec, EnvConfig(), 1).get_attr("size") == (5,)
+    assert make_env(spec, EnvConfig(kwargs={"size": 6})).size == 6
+
+
 def test_native_vector_without_a_single_form_cannot_be_wrapped():
     alone = NATIVE.model_copy(update={"make": None})
     with pytest.raises(PluginError, match="leave wrappers out"):

@@ -25,7 +25,12 @@ DQN = algorithm("dqn")
 A = algorithm("a")
 CHESS = EnvironmentSpec(name="chess", summary="", make="x:y", aliases=("Chess-v0",))
 """
-FAMILY = "GAMES = EnvironmentFamily(name='games', summary='', members=('pong', 'go'), resolve='{}')"
+FAMILY = """
+GAMES = EnvironmentFamily(
+    name="games", summary="", members=("pong", "go"), resolve="{}",
+    aliases={{"Maker/Pong-v5": "pong", "Pong": "pong"}},
+)
+"""
 
 
 def install(site, name: str, environments=(), algorithms=()) -> None:
@@ -56,7 +61,11 @@ def test_environment_is_found_by_name_alias_and_identity(fake_site, name):
     assert discovery.provider("environments", name) == ("rlplug-a", "1.0")
 
 
-@pytest.mark.parametrize("name", ["games/pong", "pong", "rlplug-a:pong", "rlplug-a:games/pong"])
+BY_NAME = ["games/pong", "pong", "rlplug-a:pong", "rlplug-a:games/pong"]
+BY_ALIAS = ["Maker/Pong-v5", "Pong", "games/Pong", "rlplug-a:Maker/Pong-v5"]
+
+
+@pytest.mark.parametrize("name", [*BY_NAME, *BY_ALIAS])
 def test_family_member_is_found_with_and_without_its_family(fake_site, name):
     install(fake_site, "rlplug-a", ["games"])
     assert discovery.resolve_environment(name) == EnvironmentSpec(
@@ -76,7 +85,7 @@ def test_member_that_a_family_does_not_have_gets_the_nearest(fake_site):
         discovery.resolve_environment("games/pongg")
 
 
-@pytest.mark.parametrize("name", ["LunarLander-v3", "ALE/Pong-v5", "module:Env-v0", "nothing"])
+@pytest.mark.parametrize("name", ["LunarLander-v3", "Maker/Pong-v4", "module:Env-v0", "nothing"])
 def test_name_that_nothing_registers_is_none(fake_site, name):
     assert discovery.resolve_environment(name) is None
     assert discovery.provider("environments", name) is None

@@ -15,7 +15,8 @@ from rlplug.seeding import Seeds
 def _steps(ends: str, *, start=0, rewards=None, stream=0, extras=None) -> Rollout:
     """One stream that shows start, start + 1, …; row t's final observation is t + 0.5.
 
-    `ends` has a character per row: `.` goes on, `t` terminated, `u` truncated, `i` invalid.
+    `ends` has a character per row: `.` goes on, `t` terminated, `u` truncated, `i` invalid, `l` a
+    lost life (terminated, and the episode goes on).
     Actions are the observations, and so are the rewards unless given.
     """
     observation = np.arange(start, start + len(ends), dtype=np.float32)[:, None]
@@ -25,7 +26,7 @@ def _steps(ends: str, *, start=0, rewards=None, stream=0, extras=None) -> Rollou
         observation=observation[:, :, None],
         action=observation.astype(np.int64),
         reward=observation if rewards is None else np.array(rewards, np.float32)[:, None],
-        terminated=np.array([[end == "t"] for end in ends]),
+        terminated=np.array([[end in "tl"] for end in ends]),
         episode_over=over,
         valid=np.array([[end != "i"] for end in ends]),
         extras={name: np.array(values)[:, None] for name, values in (extras or {}).items()},

@@ -35,6 +35,17 @@ def test_truncated_window_is_short_and_bootstraps_from_the_final_observation(
     }
 
 
+def test_lost_life_ends_the_window_and_the_episode_goes_on(make_replay, steps, drawn):
+    replay = make_replay(n_step=3)
+    replay.add(steps(".l....", rewards=[1, 10, 100, 7, 7, 7]))
+    assert drawn(replay) == {
+        0: (1 + 10 / 2, 0, 2),
+        1: (10, 0, 2),
+        2: (100 + 7 / 2 + 7 / 4, 1 / 8, 5),
+        3: (7 + 7 / 2 + 7 / 4, 1 / 8, 6),
+    }
+
+
 def test_one_step_episodes_never_see_each_other(make_replay, steps, drawn):
     replay = make_replay(n_step=4)
     replay.add(steps("tut", rewards=[1, 2, 3]))
