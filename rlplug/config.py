@@ -7,8 +7,9 @@ in the docstring below it, which help and completion show. No torch here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads annotations
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -30,6 +31,22 @@ class Config(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+    bundles: ClassVar[dict[str, dict[str, dict[str, Any]]]] = {}
+    """Fields of which one value stands for several settings: `{field: {value: settings}}`. What is
+    set beside such a field, or in a later layer, wins over what its value stands for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unbundle(cls, values: Any) -> Any:
+        return cls.unbundled(values) if cls.bundles and isinstance(values, dict) else values
+
+    @classmethod
+    def unbundled(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values`, below them what those that are bundles stand for."""
+        below: dict[str, Any] = {}
+        for field, meanings in cls.bundles.items():
+            below |= meanings.get(str(values.get(field)), {})
+        return below | dict(values)
 
 
 def _whole_number(value: Any) -> Any:

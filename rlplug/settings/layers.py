@@ -107,8 +107,10 @@ class _Merge:
     ) -> dict[str, Any]:
         """Merge `values` into the settings `below` of one config."""
         merged = dict(below)
-        for key, value in values.items():
+        for key, value in model.unbundled(values).items():
             name = f"{prefix}{key}"
+            if key not in values and self.is_set_here(name):
+                continue  # the command line gives settings one by one, in any order
             shape = shapes(model).get(key)
             if shape is None:
                 problem = unknown_setting(self.root, name, below.get("kind"))
@@ -165,6 +167,10 @@ class _Merge:
         except ConfigError as error:
             msg = f"{name}: {show(value)} is not {shape.expected} ({error})."
             raise ConfigError(msg) from error
+
+    def is_set_here(self, name: str) -> bool:
+        """Whether a setting was set in the same place that this layer is a part of."""
+        return name in self.set_by and self.set_by[name].name == self.layer.name
 
     def take(self, name: str) -> None:
         """Note that this layer sets `name`, and nothing below it any more."""

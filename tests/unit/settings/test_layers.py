@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from pydantic import Field
@@ -165,3 +165,42 @@ def test_an_error_opens_with_the_place_in_the_file() -> None:
     layer = Layer("file", {"agent": {"nope": 1}}, "a.yaml, line {line}: ", lines)
     with pytest.raises(ConfigError, match=r"^a\.yaml, line 7: There is no setting 'agent\.nope'"):
         merge(Run, [layer])
+
+
+class Game(Config):
+    bundles: ClassVar = {"protocol": {"old": {"skip": 4, "sticky": 0.0}, "new": {"skip": 5}}}
+
+    protocol: Literal["old", "new"] | None = None
+    skip: int = 1
+    sticky: float = 0.5
+
+
+class Play(Config):
+    game: Game = Game()
+
+
+def played(*layers: Layer) -> Merged:
+    return merge(Play, layers)
+
+
+def test_a_bundle_stands_for_settings_of_its_own_layer() -> None:
+    result = played(Layer("preset", {"game": {"skip": 9}}), Layer("file", {"game": OLD}))
+    assert result.values["game"] == {"protocol": "old", "skip": 4, "sticky": 0.0}
+    assert result.set_by["game.skip"].name == "file"
+
+
+OLD = {"protocol": "old"}
+
+
+@pytest.mark.parametrize("order", [[OLD, {"skip": 7}], [{"skip": 7}, OLD]])
+def test_what_is_set_beside_a_bundle_wins_in_any_order(order: list[dict[str, Any]]) -> None:
+    result = played(*(Layer("command line", {"game": values}) for values in order))
+    assert result.values["game"] == {"protocol": "old", "skip": 7, "sticky": 0.0}
+    together = played(Layer("file", {"game": order[0] | order[1]}))
+    assert together.values == result.values
+
+
+def test_a_bundle_counts_where_a_config_is_made_directly() -> None:
+    assert Game(protocol="new") == Game(protocol="new", skip=5, sticky=0.5)
+    assert Game(protocol="old", skip=2).skip == 2
+    assert Game().skip == 1

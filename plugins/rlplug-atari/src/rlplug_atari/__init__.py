@@ -1,0 +1,1 @@
+"""Atari 2600 games for rlplug, on ale-py's native vector environment."""

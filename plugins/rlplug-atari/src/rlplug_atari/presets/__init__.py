@@ -1,0 +1,1 @@
+"""Settings for Atari games, one file for each algorithm."""
