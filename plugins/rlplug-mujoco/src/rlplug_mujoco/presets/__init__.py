@@ -1,0 +1,1 @@
+"""Settings of algorithms for these tasks, one YAML file for each algorithm."""
