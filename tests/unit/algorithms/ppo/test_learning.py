@@ -44,6 +44,7 @@ WITH_VALUE = {
     "a2c": A2C,
     "reinforce": REINFORCE,
     "recurrent-ppo": RECURRENT,
+    "appo": PPO,
 }
 STEPS = {"ppo": 12_000, "a2c": 16_000, "reinforce": 20_000, "recurrent-ppo": 16_000}
 
@@ -127,6 +128,11 @@ def test_memory_solves_recall(kind: str, box: bool, train: Any) -> None:
     assert train("recurrent-ppo", Probe, **settings).mean_return() > 0.9
 
 
+def test_memory_solves_recall_with_vtrace_too(train: Any) -> None:
+    trained = train("appo", Recall, **RECURRENT, **{"train.steps": 12_000})
+    assert trained.mean_return() > 0.9
+
+
 def test_without_memory_recall_is_a_coin(train: Any) -> None:
     trained = train("ppo", Recall, **PPO, **{"train.steps": 12_000})
     assert abs(trained.mean_return(400)) < 0.3
@@ -161,7 +167,7 @@ class Machine(gymnasium.Env[Any, Any]):
         return np.zeros(1, np.float32), sum(parts.values()) / 2, True, False, {}
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "reinforce", "recurrent-ppo"])
+@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "reinforce", "recurrent-ppo", "appo"])
 def test_a_mixed_action_is_learned_in_both_parts(algorithm: str, train: Any) -> None:
     settings = WITH_VALUE[algorithm] | {"train.steps": 16_000}
     trained = train(algorithm, Machine, **settings)
@@ -220,6 +226,10 @@ def test_every_part_of_a_dict_observation_counts(train: Any) -> None:
         assert trained.mean_return(400) < 0.6
 
 
-def test_masked_actions_are_never_tried_and_the_best_of_the_others_is_found(train: Any) -> None:
-    for make in (Doors, DoorsByInfo):
-        assert train("ppo", make, **PPO, **{"train.steps": 6_000}).mean_return() > 0.99
+@pytest.mark.parametrize("algorithm", ["ppo", "appo"])
+def test_masked_actions_are_never_tried_and_the_best_of_the_others_is_found(
+    algorithm: str, train: Any
+) -> None:
+    for make in (Doors, DoorsByInfo) if algorithm == "ppo" else (Doors,):
+        trained = train(algorithm, make, **PPO, **{"train.steps": 6_000})
+        assert trained.mean_return() > 0.99
