@@ -154,8 +154,6 @@ class EnvironmentSpec(Spec):
     """`envs.state.StateAccess`: reads and writes one environment's state, for exact resume."""
     aliases: tuple[str, ...] = ()
     """Other names for it, such as its Gymnasium id."""
-    kwargs: dict[str, Any] = {}
-    """Keyword arguments that its maker always gets, and that are no settings."""
     evaluation_kwargs: dict[str, Any] = {}
     """Keyword arguments that evaluation environments get on top."""
     conformance: ImportString | None = None

@@ -59,6 +59,7 @@ def _beginning(subject: AlgorithmSubject, seed: int) -> Any:
     """Initial weights, and what is done at first in the same places."""
     with subject.run(over={"seed": seed}) as run:
         policy = run.parts.policy
+        assert policy is not None, "conformance runs act in this process"
         policy.set_progress(0)
         num_envs = run.resolved.config.launch.total_envs
         acted = actions_of(policy, run.observations(num_envs), "explore", calls=16)

@@ -111,7 +111,7 @@ def test_a_fall_is_terminated_and_the_end_of_time_truncated():
 
 
 def test_an_argument_that_a_task_does_not_take_is_refused():
-    with pytest.raises(ConfigError, match=r"env\.kwargs: Ant-v5 takes no 'legs'; it takes: frame_skip, "):
+    with pytest.raises(ConfigError, match=r"Ant-v5 takes no 'legs'; it takes: frame_skip, "):
         make.Ant(legs=5)
 
 
