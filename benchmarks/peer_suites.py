@@ -119,4 +119,29 @@ TD3_PENDULUM = Match(
     },
 )
 
-MATCHES = {match.key: match for match in (PPO_CARTPOLE, SAC_PENDULUM, TD3_PENDULUM)}
+SAC_HALFCHEETAH = Match(
+    algorithm="sac",
+    environment="halfcheetah",
+    gymnasium_id="HalfCheetah-v5",
+    env_steps=100_000,
+    ours={
+        "launch.num_envs": 1,
+        "train.collect_env_steps": 1,
+        "train.updates_per_env_step": 1,
+        "train.warmup_env_steps": 10_000,
+        "agent.random_env_steps": 10_000,
+        "agent.batch_size": 256,
+        "agent.network.hidden_sizes": [256, 256],
+        "agent.actor_optimizer.learning_rate": 3e-4,
+        "agent.critic_optimizer.learning_rate": 3e-4,
+        "agent.temperature": {"kind": "automatic", "optimizer": {"learning_rate": 3e-4}},
+        "replay.capacity": 1_000_000,
+        "replay.gamma": 0.99,
+    },
+    theirs={"learning_starts": 10_000},
+)
+"""Needs the package in plugins/rlplug-mujoco."""
+
+MATCHES = {
+    match.key: match for match in (PPO_CARTPOLE, SAC_PENDULUM, TD3_PENDULUM, SAC_HALFCHEETAH)
+}

@@ -63,6 +63,7 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         Entry("ddpg", "pendulum", 20_000, -250),
         Entry("sac-discrete", "cartpole", 100_000, 400),
     ),
+    "mujoco": (Entry("sac", "mujoco/halfcheetah", 100_000, 3000),),
     "value-family": tuple(
         Entry(name, "cartpole", 100_000, 475, preset="long" if name == "dqn" else "default")
         for name in VALUE_FAMILY

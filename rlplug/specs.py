@@ -148,6 +148,9 @@ class EnvironmentSpec(Spec):
     """Passed to `gymnasium.make`."""
     kwargs: dict[str, Any] = {}
     """Keyword arguments of the maker that make it this environment, such as a game's name."""
+    vectorize: Literal["sync", "async"] = "sync"
+    """How several of `make` step together by default: `async`, each in a process of its own, where
+    a step costs more than handing it over and back."""
     config: ImportString = "rlplug.envs.config:EnvConfig"
     """A `config.Config` subclass: the run's `env` section."""
     state: ImportString | None = None

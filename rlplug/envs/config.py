@@ -41,7 +41,7 @@ class EnvConfig(Config):
     where they are brought into the observation; one reset of the environment shows whether."""
     vectorize: Literal["auto", "sync", "async"] = "auto"
     """`sync` steps environments in turn, `async` each in a process of its own; auto is the
-    environment's native vector form where it has one, else sync."""
+    environment's native vector form where it has one, else what suits the environment."""
     evaluation_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments that evaluation environments get on top of `kwargs`."""
     check: bool = True

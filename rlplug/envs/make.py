@@ -89,7 +89,8 @@ def make_vector(
 
     The spec's native vector environment where there is one, the config allows it (no wrappers,
     `vectorize=auto`) and it can do what is asked for; else Gymnasium's, around `SubEnvironment`s,
-    which reset in the same step.
+    which reset in the same step: in processes of their own where the config says so, or leaves it
+    to a spec that does.
     Arrays they return are written over by the next step.
     """
     if spec.make_vector is not None and config.vectorize == "auto" and not config.wrappers:
@@ -104,8 +105,10 @@ def make_vector(
         SubEnvironmentMaker(make, spec.name, index, access, config.check)
         for index in range(num_envs)
     ]
+    default = spec.vectorize if num_envs > 1 else "sync"
+    vectorize = default if config.vectorize == "auto" else config.vectorize
     with _building(spec.name):
-        if config.vectorize != "async":
+        if vectorize == "sync":
             return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
         return AsyncVectorEnv(
             makers,

@@ -22,7 +22,7 @@ _PACKAGES = {
         "zaxxon"
     ),
     "rlplug-mujoco": (
-        "mujoco/* ant half-cheetah hopper humanoid humanoid-standup inverted-pendulum "
+        "mujoco/* ant halfcheetah half-cheetah hopper humanoid humanoid-standup inverted-pendulum "
         "inverted-double-pendulum pusher reacher swimmer walker2d"
     ),
     "rlplug-procgen": (

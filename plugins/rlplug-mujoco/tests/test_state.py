@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rlplug_mujoco import make
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+from rlplug_mujoco import make, plugin
+from rlplug_mujoco.config import HumanoidConfig
 from rlplug_mujoco.state import MujocoState
 
 import rlplug
+from rlplug.envs.adapter import StepAdapter
+from rlplug.envs.make import make_vector
 from rlplug.envs.state import read_state, write_state
 from rlplug.errors import CheckpointError
 from rlplug.train.run import resume
@@ -24,6 +28,7 @@ BRIEFLY = {
     "env.max_episode_steps": 50,
     "evaluate.every_env_steps": 10_000,
     "evaluate.final_episodes": 1,
+    "evaluate.num_envs": 1,
     "checkpoint.every_env_steps": 10_000,
     "tracking.report_every_env_steps": 60,
     "tracking.console": "off",
@@ -88,11 +93,9 @@ def test_state_of_another_model_is_refused():
         MujocoState.set(ant, MujocoState.get(hopper))
 
 
-@pytest.mark.parametrize("vectorize", ["sync", "async"])
-def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path, vectorize):
-    settings = BRIEFLY | {"run_dir": tmp_path, "env.vectorize": vectorize}
-    unbroken = rlplug.train("sac", "ant", steps=140, **settings)
-    broken = rlplug.train("sac", "ant", steps=70, **settings)
+def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path):
+    unbroken = rlplug.train("sac", "ant", steps=140, run_dir=tmp_path, **BRIEFLY)
+    broken = rlplug.train("sac", "ant", steps=70, run_dir=tmp_path, **BRIEFLY)
     resumed = resume(broken.run_dir, overrides=[("train.steps", "140")])
     assert resumed.evaluation.returns == unbroken.evaluation.returns
     for part in ("agent", "collector", "policy_weights", "trainer"):
@@ -101,3 +104,28 @@ def test_a_resumed_run_is_the_unbroken_one_to_the_bit(tmp_path, vectorize):
             for run in (unbroken, resumed)
         )
         assert first.read_bytes() == second.read_bytes(), part
+
+
+def test_humanoids_in_processes_of_their_own_are_restored_to_those_of_one_process():
+    spec = plugin.HUMANOID
+    kinds = (("auto", AsyncVectorEnv), ("sync", SyncVectorEnv))
+    steps, states = [], []
+    for vectorize, kind in kinds:
+        config = HumanoidConfig(vectorize=vectorize, max_episode_steps=15)
+        vector = make_vector(spec, config, 2)
+        assert isinstance(vector, kind)
+        adapter = StepAdapter(vector, name=spec.name)
+        actions = np.random.default_rng(0).uniform(-0.4, 0.4, (30, 2, 17)).astype(np.float32)
+        if states:
+            adapter.load_state_dict(states[0])
+        else:
+            adapter.reset(seed=4)
+            for action in actions[:10]:
+                adapter.step(action)
+            states.append(adapter.state_dict())
+        steps.append([])
+        for action in actions[10:]:
+            step = adapter.step(action)
+            steps[-1].append((step.observation.copy(), step.reward, step.final_observation))
+        adapter.close()
+    np.testing.assert_equal(*steps)

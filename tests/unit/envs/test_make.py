@@ -383,6 +383,17 @@ def test_native_vector_without_a_single_form_cannot_be_wrapped():
         make_vector(NATIVE.model_copy(update={"make_vector": "builtins:dict"}), EnvConfig(), 2)
 
 
+@pytest.mark.parametrize(
+    ("vectorize", "num_envs", "kind"),
+    [("auto", 2, AsyncVectorEnv), ("auto", 1, SyncVectorEnv), ("sync", 2, SyncVectorEnv)],
+)
+def test_spec_says_how_several_step_together_unless_the_config_does(vectorize, num_envs, kind):
+    slow = CARTPOLE.model_copy(update={"vectorize": "async"})
+    vector = make_vector(slow, EnvConfig(vectorize=vectorize), num_envs)
+    assert isinstance(vector, kind)
+    vector.close()
+
+
 def test_async_vector_plays_what_sync_plays():
     outcomes = []
     for vectorize, kind in (("sync", SyncVectorEnv), ("async", AsyncVectorEnv)):

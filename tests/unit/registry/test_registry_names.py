@@ -13,6 +13,7 @@ from rlplug.registry.names import package_for, suggest, unknown_name_message
         ("PongNoFrameskip-v4", "rlplug-atari"),
         ("atari/pong", "rlplug-atari"),
         ("half-cheetah", "rlplug-mujoco"),
+        ("halfcheetah", "rlplug-mujoco"),
         ("procgen/coinrun", "rlplug-procgen"),
         ("cartpole", ""),
     ],
