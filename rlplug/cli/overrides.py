@@ -103,12 +103,18 @@ class Command(TyperCommand):
         return [item(w, help=text) for w, text in words.items() if w.startswith(incomplete)]
 
 
-def texts(ctx: typer.Context, **shortcuts: str | None) -> list[tuple[str, str]]:
-    """(dotted name, text) of all that a command line sets: shortcuts, then the dotted options."""
+def texts(ctx: typer.Context, *, console: str | None = None) -> list[tuple[str, str]]:
+    """(dotted name, text) of all that a command line sets: shortcuts, then the dotted options.
+
+    Args:
+        ctx: Of a command; of its options, those of a name in `SHORTCUTS` are shortcuts.
+        console: How progress is shown, where the command has that option.
+    """
     from rlplug.resolve import SHORTCUTS
 
-    names = {**SHORTCUTS, "console": "tracking.console"}
-    short = [(names[name], text) for name, text in shortcuts.items() if text is not None]
+    given = {SHORTCUTS[name]: ctx.params.get(name) for name in SHORTCUTS}
+    given["tracking.console"] = console
+    short = [(name, text) for name, text in given.items() if text is not None]
     return [*short, *ctx.meta[_OVERRIDES]]
 
 

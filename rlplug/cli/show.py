@@ -36,18 +36,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     Takes what train takes, any setting too: --agent.batch_size 64.
     """
-    asked = overrides.texts(
-        ctx,
-        seed=seed,
-        device=device,
-        steps=steps,
-        workers=workers,
-        launcher=launcher,
-        mode=mode,
-        cluster=cluster,
-        envs_per_worker=envs_per_worker,
-        env_timeout=env_timeout,
-    )
+    del steps, workers, launcher, mode, cluster, envs_per_worker, env_timeout, seed, device
+    asked = overrides.texts(ctx)
     resolved = overrides.resolve(algorithm, environment, preset, config, asked)
     if as_json:
         print(json.dumps(_as_dict(resolved)))

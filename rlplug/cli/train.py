@@ -54,19 +54,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     They are listed by rlplug train ALGORITHM --help.
     """
-    asked = overrides.texts(
-        ctx,
-        seed=seed,
-        device=device,
-        steps=steps,
-        workers=workers,
-        launcher=launcher,
-        mode=mode,
-        cluster=cluster,
-        envs_per_worker=envs_per_worker,
-        env_timeout=env_timeout,
-        console=console or ("off" if as_json else None),
-    )
+    del steps, workers, launcher, mode, cluster, envs_per_worker, env_timeout, device
+    asked = overrides.texts(ctx, console=console or ("off" if as_json else None))
     if init_from is None and init_partial:
         raise ConfigError("--init-partial says how --init-from is taken; name a run with that.")
     if resume is not None and resume != AUTO:

@@ -27,6 +27,8 @@ logger = logging.getLogger("rlplug.distributed")
 OBJECT_STORE_BYTES = 256 << 20
 """Shared memory of a cluster that is started here; Ray puts on disk what does not fit."""
 _LEAST_STORE_BYTES = 80 << 20
+ATTEMPTS = 3
+"""To start Ray."""
 _REACHABLE_SECONDS = 5.0
 _LONGEST_FOLDER = 60
 """Characters; Ray makes sockets below it, whose paths have room for 107."""
@@ -79,21 +81,28 @@ class RaySession:
                 *(workers, cores),
             )
         store = _store_bytes()
-        self.folder = _short_folder()
-        try:
-            ray.init(
-                address="local",
-                num_cpus=min(cores, workers),
-                num_gpus=0,  # the learner has it; what a worker sees of it would cost memory
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=store,
-                _temp_dir=str(self.folder),
-            )
-        except Exception as error:
-            self._remove_folder()
-            raise WorkerError(f"Ray could not be started: {_first_line(error)}") from error
+        for attempt in range(1, ATTEMPTS + 1):
+            self.folder = _short_folder()
+            try:
+                ray.init(
+                    address="local",
+                    num_cpus=min(cores, workers),
+                    num_gpus=0,  # the learner has it; what a worker sees of it would cost memory
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=store,
+                    _temp_dir=str(self.folder),
+                )
+            except Exception as error:
+                # Ray gives its processes 30 seconds, which a machine at its limit may not have
+                _end_processes_of(self.folder)
+                self._remove_folder()
+                if attempt == ATTEMPTS:
+                    msg = f"Ray could not be started: {_first_line(error)}"
+                    raise WorkerError(msg) from error
+            else:
+                return
 
     def _join(self, ray: Any) -> None:
         if self.address != "auto":
@@ -164,6 +173,15 @@ def _short_folder() -> Path:
         Path(folder).rmdir()
         folder = tempfile.mkdtemp(prefix="rlplug-ray-", dir="/tmp")
     return Path(folder)
+
+
+def _end_processes_of(folder: Path) -> None:
+    """End what a start that failed has left: children of this process that name its folder."""
+    for task in Path("/proc/self/task").glob("*/children"):
+        for child in task.read_text().split():
+            with contextlib.suppress(OSError):
+                if str(folder) in Path(f"/proc/{child}/cmdline").read_text():
+                    os.kill(int(child), signal.SIGKILL)
 
 
 def _require_listener(address: str) -> None:
