@@ -35,7 +35,7 @@ _LONGEST_FOLDER = 60
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TQDM": "0",
+    "RAY_worker_niceness": "0",  # the learner waits for them
 }
 
 
