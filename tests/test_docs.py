@@ -290,6 +290,7 @@ def test_every_registered_component_has_its_entry() -> None:
 NOT_RUN = ("pip install", "nox", "python -m venv", ". .venv", "tensorboard", "python -m benchmarks")
 BRIEFLY = {
     "tracking.console": "off",
+    "launch.launcher": "local",  # eight workers are not started for a page: tests/integration does
     "train.warmup_env_steps": 50,
     "train.updates_per_env_step": 0.1,
     "evaluate.every_env_steps": 150,

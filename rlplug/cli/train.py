@@ -64,15 +64,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
         pair = (algorithm, environment)
         outcome.show(_resume(find_run(resume, run_dir), pair, asked), as_json=as_json)
         return
-    numbers = parse_seeds(seeds, seed)
     resolved = overrides.resolve(algorithm, environment, preset, config, asked)
     begin = _Begin(run_dir, find_source(init_from, run_dir), init_partial, resume == AUTO)
-    if dry_run:
-        outcome.show_plan(resolved, run_dir, numbers, as_json=as_json)
-    elif numbers:
-        train_each(resolved, numbers, begin, as_json=as_json)
-    else:
-        outcome.show(begin(resolved), as_json=as_json)
+    _train(resolved, begin, parse_seeds(seeds, seed), dry_run=dry_run, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -96,6 +90,18 @@ class _Begin:
             return train(resolved, run_root=self.run_root, command=sys.argv)
         weights = InitialWeights.of(self.init_from, partial=self.init_partial)
         return train(resolved, run_root=self.run_root, command=sys.argv, init_from=weights)
+
+
+def _train(
+    resolved: "Resolved", begin: _Begin, seeds: list[int], *, dry_run: bool, as_json: bool
+) -> None:
+    """One run, one for each seed, or what they would be."""
+    if dry_run:
+        outcome.show_plan(resolved, begin.run_root, seeds, as_json=as_json)
+    elif seeds:
+        train_each(resolved, seeds, begin, as_json=as_json)
+    else:
+        outcome.show(begin(resolved), as_json=as_json)
 
 
 def _resume(
