@@ -298,7 +298,7 @@ BRIEFLY = {
     "evaluate.final_episodes": 2,
     "evaluate.num_envs": 2,
 }
-ON_POLICY = {"ppo", "recurrent-ppo", "a2c", "reinforce"}
+ON_POLICY = {"ppo", "recurrent-ppo", "a2c", "reinforce", "appo", "impala"}
 """Have no replay to warm up: of the `train` section, the steps alone are shortened."""
 
 
