@@ -35,7 +35,7 @@ class OnPolicyAgent(Agent, Protocol):
 
 
 class OnPolicyTrainer:
-    """Learns from every rollout once, with the weights that made it.
+    """Learns from every rollout once: with the weights that made it, unless workers do not wait.
 
     Schedules stand, during an iteration, where they stood when its rollout began: the first
     iteration learns at the full rate, and the last at more than none.

@@ -7,7 +7,8 @@ What it is:
 
 Paper:
     Mnih et al. 2015 (DQN, Nature 518): target yⱼ = rⱼ + γ maxₐ Q̂(sⱼ₊₁, a) from a periodically
-    copied network (Algorithm 1). Heads and bootstraps cite theirs where they stand.
+    copied network (Algorithm 1). Heads and bootstraps cite theirs where they stand. Ape-X: Horgan
+    et al. 2018, arXiv:1803.00933 (Algorithms 1 and 2; section 4.1 for the ladder of epsilons).
 
 Data flow:
     observation [B, *obs] ─► online ─► estimate [B, A, ...]
@@ -23,6 +24,11 @@ Differs from the paper:
     - Implicit quantiles: the next action is greedy over the target's own samples, not over a
       further draw: one forward pass less. Greedy mode spaces its fractions evenly instead of
       drawing them, so that the same observation gets the same action.
+    - Ape-X: a rung of the ladder is an environment, of which a worker may have several. How often
+      the learner updates is a setting, not what its machine allows. Where a worker's data end
+      inside an episode, the first priority of the last n - 1 rows is that of a shorter return; the
+      paper's actors keep such rows back. The oldest transitions leave a full replay at once, not
+      every hundredth update.
 
 Measured:
     docs/results/value-family.md
