@@ -46,6 +46,15 @@ def learning(session: nox.Session) -> None:
 
 
 @nox.session
+def conformance(session: nox.Session) -> None:
+    """The conformance kit in full on everything built in: probes, Ray, 1,000 resets; minutes."""
+    session.run(
+        "pytest", "tests/contract/test_conformance.py", "--conformance-tier", "learns",
+        "--conformance-json", "conformance.json", *session.posargs, env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation's claims: names, commands, links and code blocks."""
     session.run("pytest", "tests/test_docs.py", *session.posargs)

@@ -10,3 +10,5 @@ from hypothesis import settings
 # examples every time; a developer's machine tries new ones.
 settings.register_profile("rlplug", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("rlplug")
+
+pytest_plugins = ["rlplug.testing.plugin", "pytester"]

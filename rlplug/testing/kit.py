@@ -11,6 +11,7 @@ from rlplug.testing import (
     every_setting,
     learning,
     lifetime,
+    solving,
     whole_runs,
 )
 from rlplug.testing.check import bind
@@ -30,6 +31,7 @@ _OF_ALGORITHMS = [
     *whole_runs.CHECKS,
     *learning.CHECKS,
     *every_setting.CHECKS,
+    *solving.CHECKS,
 ]
 _OF_ENVIRONMENTS = [*episodes.CHECKS, *lifetime.CHECKS]
 

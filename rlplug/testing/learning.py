@@ -13,11 +13,10 @@ from rlplug.registry.discovery import import_string
 from rlplug.resolve import check as check_run
 from rlplug.testing import scenes
 from rlplug.testing.check import Checks, NonConformanceError, NotApplicableError, require
-from rlplug.testing.comparison import arrays, differs, state_differences
+from rlplug.testing.comparison import arrays, differs, float_arrays, state_differences
 from rlplug.testing.probes import PROBES
 from rlplug.testing.subject import STEPS
 from rlplug.testing.worlds import WORLD
-from rlplug.train.finite import not_a_number
 from rlplug.train.run import train
 
 if TYPE_CHECKING:
@@ -120,14 +119,15 @@ def _learned_values(subject: AlgorithmSubject, name: str) -> tuple[Array, Array]
     if subject.declared.no_value:
         raise NotApplicableError(f"It has no value to read: {subject.declared.no_value}.")
     scene = scenes.probe(subject.spec, name)
-    with subject.run(scene, _learning_settings(subject)) as run:
+    with subject.run(scene, learning_settings(subject)) as run:
         run.train()
         probe = PROBES[dict(scene.kwargs)["probe"]].make()
         values = read_values(subject, run, probe.observations[:, np.newaxis])
     return values[:, 0], probe.expected_value(GAMMA)
 
 
-def _learning_settings(subject: AlgorithmSubject) -> dict[str, Any]:
+def learning_settings(subject: AlgorithmSubject) -> dict[str, Any]:
+    """The author's `learning`, with a discount of 0.9 wherever that is set."""
     known = {one.name for section in subject.all_settings.values() for one in section}
     gamma = {name: GAMMA for name in ("replay.gamma", "agent.gamma") if name in known}
     found = gamma | subject.declared.learning
@@ -218,8 +218,9 @@ def nan_reward_ends_the_run(subject: AlgorithmSubject) -> None:
         train(subject.resolved(scene, quiet), run_root=runs)
     except DivergedError:
         for path in sorted(runs.glob("**/manifest.json")):
-            wrong = not_a_number(load_checkpoint(path.parent).state["agent"])
-            require(not wrong, f"A checkpoint was saved whose {wrong} is not a number.")
+            saved = float_arrays(load_checkpoint(path.parent).state["agent"])
+            is_sound = not any(np.isnan(each).any() for each in saved)
+            require(is_sound, f"The checkpoint {path.parent.name} holds what is not a number.")
         return
     except RlplugError as error:
         msg = f"A NaN reward ended the run with {type(error).__name__} ({error})"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from rlplug.durable import replace_file
 from rlplug.testing.check import NonConformanceError
-from rlplug.versions import installed_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,7 +68,7 @@ class Report:
         return {
             "schema": SCHEMA,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": installed_versions(),
+            "versions": _versions(),
             "passed": self.passed,
             "subjects": [
                 {
@@ -81,8 +82,8 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """Write `conformance.json`, whole or not at all."""
-        replace_file(path, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
+        """Write `conformance.json`."""
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def _row(result: Result) -> dict[str, Any]:
@@ -95,3 +96,12 @@ def _row(result: Result) -> dict[str, Any]:
         "reason": result.reason,
         "traceback": result.traceback,
     }
+
+
+def _versions() -> dict[str, str]:
+    """Python, and the packages that decide what a check says."""
+    found = {"python": platform.python_version()}
+    for package in ("rlplug", "torch", "numpy", "gymnasium", "ray"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

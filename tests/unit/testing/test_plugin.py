@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+TESTS = """
+import pytest
+from broken_environments import BROKEN, WALK
+from rlplug.specs import EnvironmentConformance
+
+LATER = EnvironmentConformance(expected_failures={"closing twice is safe": "not yet"})
+BETTER = EnvironmentConformance(expected_failures={"closing twice is safe": "no more"})
+ONCE = BROKEN["closesonce"][0]
+EXCUSED = ONCE.model_copy(update={"name": "excused", "conformance": "test_it:LATER"})
+MENDED = WALK.model_copy(update={"name": "mended", "conformance": "test_it:BETTER"})
+
+@pytest.mark.conformance(environments=[WALK, ONCE, EXCUSED, MENDED])
+def test_conformance(conformance):
+    conformance()
+"""
+
+
+def test_each_check_is_a_test_that_names_itself(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest('pytest_plugins = ["rlplug.testing.plugin"]')
+    pytester.makepyfile(test_it=TESTS)
+    pytester.syspathinsert()
+    result = pytester.runpytest_inprocess("-k", "closing", "-rA", "--conformance-json", "out.json")
+    result.assert_outcomes(passed=1, failed=2, xfailed=1, deselected=result_count(pytester) - 4)
+    result.stdout.fnmatch_lines(
+        [
+            "*close() raised RuntimeError*",
+            "*It is declared to fail (no more) and passes*",
+            "*slowest conformance checks*",
+        ],
+    )
+    output = result.stdout.str()
+    assert "FAILED test_it.py::test_conformance[closesonce-closing twice is safe]" in output
+    assert "XFAIL test_it.py::test_conformance[excused-closing twice is safe] - not yet" in output
+    written = json.loads((pytester.path / "out.json").read_text())
+    assert not written["passed"]
+    assert [one["name"] for one in written["subjects"]] == [
+        "walk",
+        "closesonce",
+        "excused",
+        "mended",
+    ]
+
+
+def result_count(pytester: pytest.Pytester) -> int:
+    from broken_environments import WALK
+
+    from rlplug.testing import environment_checks
+
+    return 4 * len(environment_checks(WALK))
