@@ -53,6 +53,8 @@ def _problems(subject: AlgorithmSubject, name: str, section: list[Any]) -> Itera
             outcome = _outcome(subject, one, excused=bool(reason))
             if reason and outcome == "differs":
                 yield f"{one.label} is declared to change nothing ({reason}), and does."
+            elif outcome == "invalid" and one.label != one.name and name != "agent":
+                continue  # a choice of the trainer that is refused in words, as one may
             elif not reason and outcome != "differs" and one.label not in seen:
                 seen.add(one.label)
                 yield _sentence(one, outcome)

@@ -40,8 +40,8 @@ _ASKS_FOR = {
 def _solves(subject: AlgorithmSubject, name: str) -> str:
     scene = scenes.probe(subject.spec, name)
     settings = learning_settings(subject)
-    steps = settings.get("train.steps", subject.small.get("train.steps"))
-    with subject.run(scene, settings | {"train.steps": _LONGER * int(steps)}) as run:
+    steps = int(settings.get("train.steps") or subject.small["train.steps"])
+    with subject.run(scene, settings | {"train.steps": _LONGER * steps}) as run:
         probe = PROBES[dict(scene.kwargs)["probe"]].make()
         if name == "recall" and run.policy(1).initial_state(1) is None:
             raise NotApplicableError("It keeps no recurrent state.")

@@ -26,7 +26,7 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
 _WITHOUT_EFFECT = {
     "replay.storage": "the same rows are drawn from memory, disk and device",
     "replay.frame_stack": "the same stacks are drawn, however they are stored",
-    "agent.network.encoder=mlp": "auto is an MLP for vectors",
+    "agent.network.encoder=nature-cnn": "auto is the Nature CNN for images",
 }
 
 

@@ -36,7 +36,7 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
         Flip(value=0.5, on={"agent.advantage": {"kind": "vtrace", "trace_clip": 0.5}}),
     ),
 }
-_WITHOUT_EFFECT = {"agent.network.encoder=mlp": "auto is an MLP for vectors"}
+_WITHOUT_EFFECT = {"agent.network.encoder=nature-cnn": "auto is the Nature CNN for images"}
 _SMALL = {"agent.epochs": 3, "agent.optimizer.learning_rate": 0.01}
 _LEARNING: dict[str, Any] = {
     "agent.optimizer.learning_rate": 0.01,

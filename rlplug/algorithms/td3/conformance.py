@@ -16,14 +16,11 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
         f"{name}.final_fraction": (Flip(value=0.5, on={f"{name}.decay": "linear"}),)
         for name in _RATES
     },
-    "agent.network.encoder.hidden_sizes": (
-        Flip(value=[8], kind="auto"),
-        Flip(value=[8], kind="mlp", on={"agent.network.encoder": {"kind": "mlp"}}),
-    ),
 }
 _WITHOUT_EFFECT = {
     "replay.storage": "the same rows are drawn from memory, disk and device",
     "replay.frame_stack": "the same stacks are drawn, however they are stored",
+    "agent.network.encoder=nature-cnn": "auto is the Nature CNN for images",
 }
 
 BOTH = AlgorithmConformance(

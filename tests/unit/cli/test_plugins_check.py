@@ -41,7 +41,7 @@ def test_what_conforms_exits_with_0_and_is_written(
     assert code == 3
     out, error = capsys.readouterr()
     assert json.loads(out) == json.loads((in_folder / "all.json").read_text())
-    assert [one["name"] for one in json.loads(out)["subjects"]] == ["bad-walk", "good-walk"]
+    assert [one["name"] for one in json.loads(out)["subjects"]] == ["good-walk", "bad-walk"]
     assert error == ("Error: my_walks.py does not conform: 'closing twice is safe' (bad-walk).\n")
 
 
