@@ -62,16 +62,21 @@ class EnvironmentSubject:
             return EnvironmentConformance()
         return cast("EnvironmentConformance", discovery.import_string(path))
 
-    def make(self, **options: Any) -> gymnasium.Env[Any, Any]:
-        """One environment; the caller closes it."""
+    def make(self, *, limit: int | None = None, **options: Any) -> gymnasium.Env[Any, Any]:
+        """One environment, with episodes of at most `limit` steps; the caller closes it."""
         if not (self.spec.make or self.spec.gymnasium_id or hasattr(self.spec, "factory")):
             raise NotApplicableError("It has a native vector form alone.")
-        return make_env(self.spec, self.config, **options)
+        return make_env(self.spec, self._limited(limit), **options)
 
-    def vector(self, num_envs: int) -> StepAdapter:
+    def vector(self, num_envs: int, *, limit: int | None = None) -> StepAdapter:
         """The vector form that training uses; the caller closes it."""
-        env = make_vector(self.spec, self.config, num_envs)
+        env = make_vector(self.spec, self._limited(limit), num_envs)
         return StepAdapter(env, name=self.name, quiet=True)
+
+    def _limited(self, limit: int | None) -> EnvConfig:
+        if limit is None:
+            return self.config
+        return self.config.model_copy(update={"max_episode_steps": limit})
 
     def actions(self, count: int, seed: int) -> list[Any]:
         """Actions drawn from the space, the same for the same seed."""
