@@ -1,0 +1,1 @@
+"""What is known to work on Procgen, one file for each algorithm."""
