@@ -188,16 +188,38 @@ def imports_of(file: Path) -> Iterator[tuple[str, str]]:
             yield from ((str(node.module), alias.name) for alias in node.names)
 
 
-@pytest.mark.parametrize(
-    "folder", ["rlplug/algorithms", "examples", "tests/integration/plugins/rlplug-toy"]
-)
+def outsiders() -> dict[str, list[Path]]:
+    """Code that stands for a third party's: by where it is, its files."""
+    plugins = (ROOT / "plugins").glob("*/src")
+    folders = [ROOT / "rlplug/algorithms", ROOT / "examples", *plugins]
+    folders += [ROOT / "tests/integration/plugins/rlplug-toy"]
+    return {str(one.relative_to(ROOT)): sorted(one.rglob("*.py")) for one in folders}
+
+
+@pytest.mark.parametrize("folder", outsiders())
 def test_plugins_import_public_names_only(folder: str) -> None:
     public = public_names()
-    for file in sorted((ROOT / folder).rglob("*.py")):
+    for file in outsiders()[folder]:
         own = ".".join(file.relative_to(ROOT).parts[:3])  # the package of an algorithm
         for module, name in imports_of(file):
             known = name in public.get(module, ()) or f"{module}.{name}" in public
             assert known or module.startswith(own), f"{file}: {module}.{name} is not public"
+
+
+@pytest.mark.parametrize("kind", ["algorithm", "environment"])
+def test_new_packages_import_public_names_only(kind: str) -> None:
+    public = public_names()
+    templates = sorted((ROOT / "rlplug/cli/templates" / kind).rglob("*.py.tmpl"))
+    assert len(templates) == 4
+    for file in templates:
+        for module, names in re.findall(
+            r"^from (rlplug\S*) import (.+)$", file.read_text(), re.MULTILINE
+        ):
+            assert set(names.split(", ")) <= public[module], f"{file}: {module} {names}"
+
+
+def test_types_of_the_package_are_published() -> None:
+    assert (ROOT / "rlplug" / "py.typed").is_file()
 
 
 @pytest.mark.parametrize("hook", [n for n in vars(hookspecs.HookSpecs) if n.startswith("rlplug_")])
@@ -214,8 +236,10 @@ def test_every_hook_is_documented_with_its_event(hook: str) -> None:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every built-in command and command of a command, by what one types."""
-    for name in cli.COMMANDS:
-        command = cli._load(name, list(cli.COMMANDS))
+    own = [name for name, entry in cli._registered().items() if entry.distribution == "rlplug"]
+    names = [*cli.COMMANDS, *own]
+    for name in names:
+        command = cli._load(name, names)
         yield f"rlplug {name}", command
         for inner in getattr(command, "commands", {}).values():
             yield f"rlplug {name} {inner.name}", inner
@@ -298,7 +322,7 @@ BRIEFLY = {
     "evaluate.final_episodes": 2,
     "evaluate.num_envs": 2,
 }
-ON_POLICY = {"ppo", "recurrent-ppo", "a2c", "reinforce", "appo", "impala"}
+ON_POLICY = {"ppo", "recurrent-ppo", "a2c", "reinforce", "appo", "impala", "cross-entropy"}
 """Have no replay to warm up: of the `train` section, the steps alone are shortened."""
 
 
@@ -375,7 +399,7 @@ def briefly(monkeypatch, tmp_path, cache, fake_site):
 def test_code_blocks_run(page: Path) -> None:
     shell = Shell(page)
     for language, name, text in blocks(page):
-        if (ROOT / name).is_file():
+        if "/" in name and (ROOT / name).is_file():
             assert text in (ROOT / name).read_text(), f"{name} says otherwise"
             continue
         if name:

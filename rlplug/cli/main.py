@@ -287,7 +287,7 @@ def _root(
     ] = False,
     locked: Annotated[
         bool,
-        _shared("--locked", callback=_note_locked, help="Only with what rlplug.lock names."),
+        _shared("--locked", callback=_note_locked, help="Only with what rlplug-lock.json names."),
     ] = False,
 ) -> None:
     del version, debug, plugin, no_plugins, locked  # their callbacks have acted

@@ -30,6 +30,7 @@ from rlplug.registry.entries import (
     Group,
     distributions,
     incompatible,
+    is_file,
     switched_off,
 )
 from rlplug.registry.loading import LoadFailure, Mishap, strict
@@ -144,8 +145,8 @@ def _record(distribution: Distribution, data: dict[str, Any]) -> DistributionRec
 
 def _known(distribution: Distribution) -> dict[str, Any] | None:
     """What is in memory or in the cache folder, if it still holds; only of what is compatible."""
-    if distribution in _memory:
-        return _memory[distribution]
+    if distribution in _memory or is_file(distribution.name):
+        return _memory.get(distribution)
     try:
         data = json.loads(_cache_file(distribution).read_text(encoding="utf-8"))
         stamps = data["stamps"].items()
@@ -161,6 +162,8 @@ def _known(distribution: Distribution) -> dict[str, Any] | None:
 
 def _examine(distribution: Distribution) -> dict[str, Any]:
     """Import a distribution's components in a child process and keep what came of it."""
+    if is_file(distribution.name):
+        return _memory.setdefault(distribution, _examine_here(distribution))
     entries = [entry for entry in distribution.entries if entry.group in EXAMINED]
     with tempfile.TemporaryDirectory(prefix="rlplug-") as name:
         folder = Path(name)
@@ -183,6 +186,18 @@ def _examine(distribution: Distribution) -> dict[str, Any]:
     if status not in _FROM_OUTSIDE:
         _store(distribution, data)
     return data
+
+
+def _examine_here(distribution: Distribution) -> dict[str, Any]:
+    """What a single file says of itself: this process has imported it already."""
+    from rlplug.registry import probe
+
+    rows = [
+        {"group": entry.group, "name": entry.name, **probe.examine(entry), "heavy": []}
+        for entry in distribution.entries
+        if entry.group in EXAMINED
+    ]
+    return {"rows": rows, "printed": ""}
 
 
 def _run_child(entries: list[Entry], folder: Path) -> int | None:

@@ -19,7 +19,7 @@ from rlplug.registry.entries import OWN, Distribution, distributions, is_file, s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCK_FILE = "rlplug.lock"
+LOCK_FILE = "rlplug-lock.json"
 _SOURCES = {".py", ".yaml", ".json", ".toml"}
 
 

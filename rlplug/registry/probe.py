@@ -43,13 +43,14 @@ def run(folder: Path, limit: float) -> None:
     ):
         faulthandler.dump_traceback_later(limit, exit=True, file=hang)
         for entry in (Entry(*row) for row in rows):
-            print(json.dumps(_examine(entry)), file=report, flush=True)
+            print(json.dumps(examine(entry)), file=report, flush=True)
         faulthandler.cancel_dump_traceback_later()
     sys.stdout.flush()
     os._exit(0)  # a thread that the plugin started must not keep the parent waiting
 
 
-def _examine(entry: Entry) -> dict[str, Any]:
+def examine(entry: Entry) -> dict[str, Any]:
+    """What one component says of itself, or why it cannot be used; imported in this process."""
     found = attempt(functools.partial(_describe, entry))
     if isinstance(found, Mishap):
         found = LoadFailure.of(entry, found)
