@@ -23,6 +23,8 @@ from rlplug.distributed.weights import unpack
 from rlplug.envs.make import make_vector
 from rlplug.protocols import PolicyContext
 from rlplug.registry import discovery
+from rlplug.registry.hooks import load_hooks
+from rlplug.registry.hookspecs import WorkerStarted
 from rlplug.seeding import Seeds
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ class Worker:
             live_weights=False,
             priorities=_priorities(resolved, self._policy, adapter),
         )
+        started = WorkerStarted(resolved.config, berth.place, tuple(streams.tolist()))
+        load_hooks(resolved.config).worker_started(started)
         return Prepared(os.getpid(), platform.node(), versions(resolved))
 
     @_handing_over_faults

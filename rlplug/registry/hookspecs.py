@@ -121,7 +121,7 @@ class HookSpecs:
 
     @hookspec
     def rlplug_worker_started(self, event: WorkerStarted) -> None:
-        """In each worker process, before its first step; not where all runs in one process."""
+        """In each worker process, one that replaces another too, before its first step."""
 
     @hookspec
     def rlplug_iteration_ended(self, event: IterationEnded) -> str | None:
