@@ -1,0 +1,150 @@
+"""What our adapter costs over a simulator's own vector environment, measured in turn.
+
+    python -m benchmarks.stepping atari [--envs 8 32] [--turns 5] [--seconds 4] [--write FILE.md]
+
+Each turn steps the bare vector environment and then ours, for the same time and with the same
+actions, in one process; what counts is the ratio of the two within a turn. "Ours" is what a
+collector steps: the environment that rlplug makes by default, checked, under the step adapter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import platform
+import statistics
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from rlplug.envs.adapter import StepAdapter
+from rlplug.envs.make import make_vector
+from rlplug.resolve import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rlplug.data import Array
+
+_BATCHES = 64
+"""Different batches of actions, drawn before the clock starts."""
+
+
+class Suite(NamedTuple):
+    """One simulator: what we make of it, and what it offers itself."""
+
+    environment: str
+    algorithm: str
+    """Some algorithm that fits; its settings count for nothing here."""
+    packages: tuple[str, ...]
+    """Whose versions the table names."""
+    bare: Callable[[int], Any]
+    """`bare(num_envs)` is a `gymnasium.vector.VectorEnv`, with the settings that ours has."""
+
+
+def bare_atari(num_envs: int) -> Any:
+    """ale-py's vector environment with the settings of `AtariConfig`."""
+    from ale_py.vector_env import AtariVectorEnv
+    from gymnasium.vector import AutoresetMode
+
+    return AtariVectorEnv(
+        "pong",
+        num_envs,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+        num_threads=min(num_envs, len(os.sched_getaffinity(0))),
+        noop_max=31,
+        use_fire_reset=False,
+        reward_clipping=False,
+    )
+
+
+SUITES = {"atari": Suite("atari/pong", "dqn", ("rlplug-atari", "ale-py"), bare_atari)}
+
+
+def our_adapter(suite: Suite, num_envs: int) -> StepAdapter:
+    """What a run steps, with the environment's default settings."""
+    resolved = resolve(suite.algorithm, suite.environment, preset=None)
+    env_config: Any = resolved.config.env
+    vector = make_vector(resolved.environment, env_config, num_envs)
+    return StepAdapter(vector, name=suite.environment, check=env_config.check)
+
+
+def steps_per_second(
+    step: Callable[[Array], Any], batches: Sequence[Array], seconds: float
+) -> float:
+    """Environment steps per second of `step`, over at least `seconds`."""
+    began = time.perf_counter()
+    for num_steps, batch in enumerate(itertools.cycle(batches)):
+        if (elapsed := time.perf_counter() - began) >= seconds:
+            return num_steps * len(batch) / elapsed
+        step(batch)
+    raise ValueError("batches is empty; give some actions to play.")
+
+
+def measure(
+    suite: Suite, num_envs: int, *, turns: int, seconds: float
+) -> list[tuple[float, float]]:
+    """(bare, ours) of each turn, after one that does not count."""
+    bare, ours = suite.bare(num_envs), our_adapter(suite, num_envs)
+    space = bare.action_space
+    space.seed(0)
+    batches = [np.array(space.sample()) for _ in range(_BATCHES)]
+    bare.reset(seed=0)
+    ours.reset(seed=0)
+    rates = [
+        tuple(steps_per_second(step, batches, seconds) for step in (bare.step, ours.step))
+        for _ in range(turns + 1)
+    ]
+    bare.close()
+    ours.close()
+    return [(one, other) for one, other in rates[1:]]
+
+
+def table(name: str, counts: Sequence[int], *, turns: int, seconds: float) -> list[str]:
+    """A heading, and a row for each number of environments."""
+    suite = SUITES[name]
+    versions = ", ".join(f"{package} {version(package)}" for package in suite.packages)
+    lines = [
+        f"### {suite.environment}",
+        "",
+        f"{versions}; Python {platform.python_version()}; {os.cpu_count()} cores; median of "
+        f"{turns} turns of {seconds:g} s each.",
+        "",
+        "| environments | bare, steps/s | ours, steps/s | ours / bare | range |",
+        "|---|---|---|---|---|",
+    ]
+    for num_envs in counts:
+        rates = measure(suite, num_envs, turns=turns, seconds=seconds)
+        bare, ours = (statistics.median(column) for column in zip(*rates, strict=True))
+        ratios = [our / their for their, our in rates]
+        lines.append(
+            f"| {num_envs} | {bare:,.0f} | {ours:,.0f} | **{statistics.median(ratios):.2f}** | "
+            f"{min(ratios):.2f}-{max(ratios):.2f} |"
+        )
+        print(lines[-1], flush=True)
+    return [*lines, ""]
+
+
+def main() -> None:
+    """Parse, measure, print, and write where asked."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stepping", description=__doc__)
+    parser.add_argument("suites", nargs="+", choices=sorted(SUITES))
+    parser.add_argument("--envs", nargs="+", type=int, default=[8, 32])
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--write", type=Path, help="append the tables to this file")
+    options = parser.parse_args()
+    for name in options.suites:
+        lines = table(name, options.envs, turns=options.turns, seconds=options.seconds)
+        print("\n".join(lines))
+        if options.write:
+            with options.write.open("a", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
