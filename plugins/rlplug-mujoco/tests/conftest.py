@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from rlplug_mujoco import make, plugin
 
 from rlplug.specs import EnvironmentSpec
+from rlplug_mujoco import make, plugin
 
 SPECS = {spec.name: spec for spec in vars(plugin).values() if isinstance(spec, EnvironmentSpec)}
 

@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
-from rlplug_mujoco import make, rendering
 
 import rlplug
 from rlplug.errors import ConfigError
+from rlplug_mujoco import make, rendering
 
 NO_DRIVER = {"MUJOCO_GL": "egl", "__EGL_VENDOR_LIBRARY_DIRS": "/nonexistent"}
 """With these, EGL finds no driver."""

@@ -8,9 +8,9 @@ import sys
 import mujoco
 import numpy as np
 import pytest
-from rlplug_mujoco import make, simulator
 
 from rlplug.errors import PluginError
+from rlplug_mujoco import make, simulator
 
 COMMAND = 'pip install --upgrade "mujoco>=3.1"'
 

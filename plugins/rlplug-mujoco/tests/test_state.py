@@ -7,9 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
-from rlplug_mujoco import make, plugin
-from rlplug_mujoco.config import HumanoidConfig
-from rlplug_mujoco.state import MujocoState
 
 import rlplug
 from rlplug.envs.adapter import StepAdapter
@@ -17,6 +14,9 @@ from rlplug.envs.make import make_vector
 from rlplug.envs.state import read_state, write_state
 from rlplug.errors import CheckpointError
 from rlplug.train.run import resume
+from rlplug_mujoco import make, plugin
+from rlplug_mujoco.config import HumanoidConfig
+from rlplug_mujoco.state import MujocoState
 
 BRIEFLY = {
     "agent.network.hidden_sizes": (8,),

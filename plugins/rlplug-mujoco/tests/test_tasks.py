@@ -8,12 +8,12 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
-import rlplug_mujoco
-from rlplug_mujoco import make
 
+import rlplug_mujoco
 from rlplug.envs.config import EnvConfig
 from rlplug.errors import ConfigError
 from rlplug.registry import discovery
+from rlplug_mujoco import make
 
 NAMES = {
     "halfcheetah",

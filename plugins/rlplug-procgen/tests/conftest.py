@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rlplug_procgen import simulator
 
 from rlplug.errors import PluginError
+from rlplug_procgen import simulator
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
+
+from rlplug.errors import ConfigError
 from rlplug_procgen import game_state, simulator
 from rlplug_procgen.environments import END_EPISODE, ProcgenVectorEnv, make, make_vector
 from rlplug_procgen.games import GAMES
-
-from rlplug.errors import ConfigError
 
 TIME_LIMITS = dict.fromkeys(GAMES, 1000) | {
     "bigfish": 6000, "bossfight": 4000, "leaper": 500, "maze": 500, "plunder": 4000,

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from rlplug_procgen.config import ProcgenConfig
 
 from rlplug.errors import UnknownNameError
 from rlplug.registry import discovery
 from rlplug.resolve import resolve
+from rlplug_procgen.config import ProcgenConfig
 
 GAMES = [
     "bigfish", "bossfight", "caveflyer", "chaser", "climber", "coinrun", "dodgeball", "fruitbot",

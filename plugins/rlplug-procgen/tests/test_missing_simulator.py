@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rlplug_procgen import simulator
 
 from rlplug.errors import PluginError
+from rlplug_procgen import simulator
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import rlplug_procgen.presets
 
+import rlplug_procgen.presets
 from rlplug.registry import discovery
 from rlplug.resolve import resolve
 

@@ -89,11 +89,10 @@ def test_a_wrapper_takes_single_games_in_turn(cli: Any) -> None:
 
 
 def test_the_step_adapter_gets_true_transitions() -> None:
-    from rlplug_procgen.config import ProcgenConfig
-
     from rlplug.envs.adapter import StepAdapter
     from rlplug.envs.make import make_vector
     from rlplug.registry import discovery
+    from rlplug_procgen.config import ProcgenConfig
 
     spec = discovery.resolve_environment("coinrun")
     assert spec is not None
