@@ -7,6 +7,7 @@ about packaging build and install into environments of their own.
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,33 @@ nox.options.default_venv_backend = "none"
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
+PLUGINS = {
+    "rlplug-atari": "train dqn pong --preset zoo --replay.capacity 1000 --steps 400",
+    "rlplug-mujoco": "train sac halfcheetah --steps 400",
+    "rlplug-procgen": "train ppo coinrun --steps 512 --train.rollout_length 32",
+}
+"""The packages under plugins/, and a short run that shows that one works."""
+SHORT_RUN = (
+    "--env.max_episode_steps",
+    "50",
+    "--evaluate.final_episodes",
+    "1",
+    "--evaluate.num_envs",
+    "1",
+    "--evaluate.episodes",
+    "1",
+)
+
+
+def constraints_of(plugin: str) -> tuple[str, str]:
+    """Procgen needs numpy < 2, and so an environment of its own."""
+    own = Path(f"constraints-{plugin.removeprefix('rlplug-')}.txt")
+    return ("-c", str((own if own.exists() else Path("constraints.txt")).resolve()))
+
+
+def packages() -> list[str]:
+    """The folders of all distributions, the core's first."""
+    return [".", *(f"plugins/{plugin}" for plugin in PLUGINS)]
 
 
 @nox.session
@@ -35,8 +63,11 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those that train for minutes."""
-    session.run("pytest", "-m", "not learning", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    """All tests but those that train for minutes; those of the plugins that are installed too."""
+    installed = [p for p in PLUGINS if importlib.util.find_spec(p.replace("-", "_"))]
+    paths = ["tests", *(f"plugins/{plugin}/tests" for plugin in installed)]
+    chosen = session.posargs or paths
+    session.run("pytest", "-m", "not learning", *chosen, env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session
@@ -62,26 +93,40 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def build(session: nox.Session) -> None:
-    """Wheel and source archive, checked as a package index would."""
+    """Wheels and source archives of all packages in dist/, checked as a package index would."""
     session.install(*CONSTRAINTS, "build", "twine")
     shutil.rmtree("dist", ignore_errors=True)
-    session.run("python", "-m", "build")
-    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    for package in packages():
+        session.run("python", "-m", "build", "--outdir", "dist", package)
+    session.run("twine", "check", "--strict", *map(str, sorted(Path("dist").iterdir())))
+    session.run("python", "tests/dist_contents.py", "dist")
 
 
 @nox.session(venv_backend="venv")
-def plugins(session: nox.Session) -> None:
-    """A third party's package against the built core wheel: only public names, no edit of ours."""
-    scratch = session.create_tmp()
-    session.install(*CONSTRAINTS, "build")
-    session.run("python", "-m", "build", "--wheel", "--outdir", scratch)
-    wheel = max(Path(scratch).glob("rlplug-*.whl"))
-    session.install(*CONSTRAINTS, str(wheel), "./tests/integration/plugins/rlplug-toy")
-    session.chdir(scratch)  # away from the source tree: only what was installed counts
+@nox.parametrize("plugin", ["rlplug-toy", *PLUGINS])
+def plugins(session: nox.Session, plugin: str) -> None:
+    """Each plugin alone against the built core wheel: only public names, no edit of ours."""
+    wheels = Path(session.create_tmp(), "wheels").resolve()
+    shutil.rmtree(wheels, ignore_errors=True)
+    place = Path("tests/integration/plugins" if plugin == "rlplug-toy" else "plugins", plugin)
+    tests = (place / "tests").resolve()
+    constraints = constraints_of(plugin)
+    session.install(*constraints, "build")
+    for package in (".", str(place)):
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), package)
+    # by name, from the folder of wheels; what they need comes from the index
+    session.install(
+        *constraints, "--find-links", str(wheels), plugin, "pytest", "pytest-timeout", "hypothesis"
+    )
+    session.chdir(wheels.parent)  # away from the source tree: only what was installed counts
     session.run("rlplug", "plugins", "list")
-    session.run("rlplug", "train", "toy-q", "toy-corridor", "--steps", "500")
-    session.run("rlplug", "train", "dqn", "toy-corridor", "--steps", "2000")
-    session.run("rlplug", "eval", "last")
+    if plugin == "rlplug-toy":
+        session.run("rlplug", "train", "toy-q", "toy-corridor", "--steps", "500")
+        session.run("rlplug", "train", "dqn", "toy-corridor", "--steps", "2000")
+    else:
+        session.run("pytest", str(tests), *session.posargs)
+        session.run("rlplug", *PLUGINS[plugin].split(), *SHORT_RUN)
+    session.run("rlplug", "eval", "last", "--episodes", "1")
 
 
 @nox.session(venv_backend="venv")
