@@ -61,10 +61,10 @@ def test_presets_are_those_of_their_papers():
 
 
 def test_settings_that_do_not_exist_are_named():
-    with pytest.raises(ConfigError, match=r"env\.kwargs: stickyness: Extra inputs"):
-        make_vector(PONG, AtariConfig(kwargs={"stickyness": 1}), 1)
-    with pytest.raises(ConfigError, match=r"env\.stickyness"):
-        resolve("dqn", "pong", overrides=[("env.stickyness", "1")])
+    with pytest.raises(ConfigError, match=r"env\.kwargs: sticky_action: Extra inputs"):
+        make_vector(PONG, AtariConfig(kwargs={"sticky_action": 1}), 1)
+    with pytest.raises(ConfigError, match=r"env\.sticky_action"):
+        resolve("dqn", "pong", overrides=[("env.sticky_action", "1")])
 
 
 def settled(monkeypatch, config, **arguments):
