@@ -47,6 +47,8 @@ _START = (
 )
 _FROM_OUTSIDE = {-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL}
 """How a child ends that someone stopped (Ctrl-C, too little memory): no fault to remember."""
+_PATIENCE_WITH_OURSELVES = 12
+"""On a machine that is busy enough, even what hangs nowhere takes longer than a plugin may."""
 _memory: dict[Distribution, dict[str, Any]] = {}
 _log = logging.getLogger(__name__)
 
@@ -202,7 +204,8 @@ def _examine_here(distribution: Distribution) -> dict[str, Any]:
 
 def _run_child(entries: list[Entry], folder: Path) -> int | None:
     """Run the probe in `folder`; its exit status, or None when it was out of time."""
-    limit = time_limit()
+    own = entries[0].distribution == OWN
+    limit = time_limit() * (_PATIENCE_WITH_OURSELVES if own else 1)
     (folder / "request.json").write_text(json.dumps(entries), encoding="utf-8")
     command = [sys.executable, "-P", "-W", "ignore", "-c", _START]
     arguments = [str(folder), str(limit), json.dumps(sys.path)]
