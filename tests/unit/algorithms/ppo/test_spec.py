@@ -43,3 +43,13 @@ def test_returns_that_a_rollout_cuts_short_are_refused() -> None:
         resolve("ppo", "cartpole", overrides={"agent.advantage": "returns"})
     mixed = {"agent.advantage": "returns", "train.whole_episodes": True}
     assert resolve("ppo", "cartpole", overrides=mixed).config.agent.advantage.kind == "returns"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["appo", "impala"])
+def test_old_data_that_nothing_corrects_for_are_refused(name: str) -> None:
+    asynchronous: dict[str, object] = {"launch.launcher": "ray", "launch.mode": "async"}
+    assert resolve(name, "cartpole", overrides=asynchronous)
+    gae = {"agent.advantage": "gae"}
+    assert resolve(name, "cartpole", overrides=gae)
+    with pytest.raises(ConfigError, match=r"Set agent\.advantage to vtrace"):
+        resolve(name, "cartpole", overrides=asynchronous | gae)
