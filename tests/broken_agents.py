@@ -175,13 +175,17 @@ class DropsTheLastShortBatch(CriticAgent):
                 yield batch
 
 
+class OfOneSeed(LinearPolicy):
+    def __init__(self, config: Any, context: Any, weights: Any = None) -> None:
+        super().__init__(config, context._replace(seeds=Seeds(0, "mine")), weights)
+
+
 @broken("same seed, same weights")
 class IgnoresTheSeed(QAgent):
+    policy_class = OfOneSeed
+
     def __init__(self, config: Any, context: Any) -> None:
         super().__init__(config, context._replace(seeds=Seeds(0, "mine")))
-
-    def policy(self, context: Any) -> LinearPolicy:
-        return super().policy(context._replace(seeds=Seeds(0, "mine")))
 
 
 @broken("NaN reward ends the run")

@@ -45,7 +45,8 @@ def algorithm_checks(name_or_spec: str | AlgorithmSpec, *, tier: Tier = "fast") 
 
     Raises:
         UnknownNameError: no algorithm has this name.
-        PluginError: it cannot be loaded, or declares something that there is not.
+        PluginError: it cannot be loaded.
+        ValueError: it declares the failure of a check that there is not.
     """
     subject = AlgorithmSubject.of(name_or_spec)
     expected = subject.declared.expected_failures
@@ -77,7 +78,8 @@ def environment_checks(name_or_spec: str | EnvironmentSpec, *, tier: Tier = "fas
 
     Raises:
         UnknownNameError: no environment has this name.
-        PluginError: it cannot be loaded, or declares something that there is not.
+        PluginError: it cannot be loaded.
+        ValueError: it declares the failure of a check that there is not.
     """
     subject = EnvironmentSubject.of(name_or_spec)
     expected = subject.declared.expected_failures

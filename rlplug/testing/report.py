@@ -8,8 +8,10 @@ import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from rlplug.errors import RlplugError
+from rlplug.registry import discovery
 from rlplug.testing.check import NonConformanceError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from rlplug.testing.check import Check, Result
 
+_GROUPS: tuple[Literal["algorithms", "environments"], ...] = ("algorithms", "environments")
 SCHEMA = 1
 """Of `conformance.json`; it grows when a key changes its meaning or goes."""
 
@@ -68,7 +71,7 @@ class Report:
         return {
             "schema": SCHEMA,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": _versions(subjects),
             "passed": self.passed,
             "subjects": [
                 {
@@ -98,10 +101,15 @@ def _row(result: Result) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
-    """Python, and the packages that decide what a check says."""
+def _versions(subjects: Iterable[str]) -> dict[str, str]:
+    """Python, the packages that decide what a check says, and those that are checked."""
     found = {"python": platform.python_version()}
     for package in ("rlplug", "torch", "numpy", "gymnasium", "ray"):
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
+    for name in subjects:
+        for group in _GROUPS:
+            with contextlib.suppress(RlplugError):  # a spec that was given itself has no provider
+                if owner := discovery.provider(group, name):
+                    found[owner.distribution] = owner.version
     return found
