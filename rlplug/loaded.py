@@ -10,10 +10,16 @@ import numpy as np
 import optree
 from gymnasium.vector.utils import create_empty_array
 
-from rlplug.checkpoint import best_checkpoint, load_component, newest_checkpoint, read_manifest
+from rlplug.checkpoint import (
+    best_checkpoint,
+    load_component,
+    newest_checkpoint,
+    read_manifest,
+    versions_that_differ,
+)
 from rlplug.envs.actions import action_for_environment
 from rlplug.envs.space_json import SPACES_FILE, spaces_from_json
-from rlplug.errors import CheckpointError, RunFolderError, ShapeError
+from rlplug.errors import CheckpointError, RlplugError, RunFolderError, ShapeError
 from rlplug.protocols import PolicyContext
 from rlplug.registry import discovery
 from rlplug.resolve import load_run
@@ -27,6 +33,13 @@ if TYPE_CHECKING:
     from rlplug.data import Array, Tree, Weights
     from rlplug.protocols import Mode, Policy
     from rlplug.resolve import Resolved
+
+
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, OverflowError,
+    RecursionError, MemoryError,
+)  # fmt: skip
+"""What a file of spaces raises that was not written by us."""
 
 
 def load(
@@ -147,8 +160,19 @@ class LoadedPolicy:
             device=self._device,
         )
         build = discovery.import_string(self.resolved.algorithm.policy)
-        policy: Policy = build(self.config.agent, context)
-        policy.set_weights(self._weights)
+        try:
+            policy: Policy = build(self.config.agent, context)
+            policy.set_weights(self._weights)
+        except RlplugError:
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            others = versions_that_differ(self.info.versions)
+            because = f" They were written with {others}." if others else ""
+            raise CheckpointError(
+                f"The weights in {self.checkpoint} do not fit the policy of {self.algorithm}: "
+                f"{what}.{because} Install the versions that wrote them, or train again."
+            ) from error
         policy.set_progress(self.info.env_steps)
         return policy
 
@@ -182,7 +206,7 @@ def _read_spaces(run_dir: Path) -> tuple[gymnasium.Space[Any], gymnasium.Space[A
     file = run_dir / SPACES_FILE
     try:
         return spaces_from_json(json.loads(file.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _UNREADABLE as error:
         raise RunFolderError(
             f"{file} cannot be read ({error}); expected the spaces that train writes there. "
             "Is it the folder of a run?"

@@ -161,10 +161,12 @@ class RunFolder:
         """Take the lock, to write to a run that was opened.
 
         Raises:
-            RunFolderError: naming the process that holds it.
+            RunFolderError: naming the process that holds it, or a link that would lead writing
+                out of the folder.
         """
         if self._lock is None:
             try:
+                _refuse_links(self.path)
                 self._lock = _take_lock(self.path)
             except OSError as error:
                 raise _unwritable(self.path, error) from error
@@ -218,6 +220,7 @@ class RunFolder:
         if self.record.state != "running" or self._lock is not None:
             return self.record.state
         try:
+            _refuse_links(self.path)
             _take_lock(self.path).close()
         except (OSError, RunFolderError):
             return "running"
@@ -301,6 +304,16 @@ def _rename_to_free(partial: Path, wanted: Path) -> Path:
         else:
             sync_folder(path.parent)
             return path
+
+
+def _refuse_links(folder: Path) -> None:
+    """What is written to lies in the folder itself, whoever made the folder."""
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise RunFolderError(
+                f"{path} is a link, and a run writes nothing outside its own folder. Put the file "
+                "itself there, or remove the link."
+            )
 
 
 def _take_lock(folder: Path) -> TextIO:

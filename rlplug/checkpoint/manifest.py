@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -59,19 +60,27 @@ class CheckpointInfo(_Model):
     """When it was written, ISO 8601 in UTC; set by `save_checkpoint`."""
 
 
-def versions_that_differ(wrote: Mapping[str, str], plugins: Mapping[str, str]) -> str:
+def versions_that_differ(wrote: Mapping[str, str], plugins: Mapping[str, str] | None = None) -> str:
     """`rlplug 0.1 (0.2 is installed), ...` where they are not those that are installed now.
 
     Args:
         wrote: By package, as a checkpoint states them.
-        plugins: Those of the plugins that are used now.
+        plugins: Those of the plugins that are used now; None looks them up.
     """
-    now = installed_versions() | dict(plugins)
+    known = installed_versions() | dict(plugins or {})
+    now = {name: known.get(name) or _installed(name) for name in wrote}
     return ", ".join(
-        f"{name} {version} ({now.get(name, 'none')} is installed)"
+        f"{name} {version} ({now[name]} is installed)"
         for name, version in wrote.items()
-        if now.get(name) != version
+        if now[name] != version
     )
+
+
+def _installed(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except (metadata.PackageNotFoundError, ValueError):
+        return "none"
 
 
 class FileEntry(_Model):

@@ -56,12 +56,16 @@ def restore(
     except Exception as error:
         what = f"{type(error).__name__}: {error}".splitlines()[0]
         raise CheckpointError(_refusal(origin.path, what, others)) from error
-    for name, part in (("agent", run.agent), ("trainer", trainer)):
+    parts: dict[str, Any] = {"agent": run.agent}
+    if not len(run.collector.restarted):  # else the trainer has cut what cannot be continued
+        parts["trainer"] = trainer
+    for name, part in parts.items():
         if leaf := differing_leaf(state[name], part.state_dict()):
             what = f"after loading, {leaf!r} of the {name} is not what was saved"
             raise CheckpointError(_refusal(origin.path, what, others))
     if run.replay is not None and "replay" not in state:
         trainer.warm_up_again()
+    state.pop("replay", None)  # a large one must not stay in memory twice
 
 
 def _load(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from rlplug.checkpoint import checkpoints
-from rlplug.errors import ConfigError, RlplugError
+from rlplug.errors import ConfigError, RlplugError, RunFolderError
 from rlplug.resolve import load_run
 from rlplug.run_folder import runs_below
 
@@ -65,11 +66,31 @@ def newest_unfinished(run_root: Path, config: RunConfig) -> Path | None:
 
 
 def with_choices(config: RunConfig, chosen: Mapping[str, str | int]) -> RunConfig:
-    """The settings with what `auto` chose when the run began where they still say `auto`."""
+    """The settings with what `auto` chose when the run began where they still say `auto`.
+
+    Raises:
+        RunFolderError: if what stands in the record is no such choice.
+    """
     for name, value in chosen.items():
         section, _, field = name.rpartition(".")
-        holder = getattr(config, section) if section else config
-        if getattr(holder, field, None) == "auto":
-            changed = holder.model_copy(update={field: value})
-            config = config.model_copy(update={section: changed}) if section else changed
+        holder: Any = getattr(config, section, None) if section else config
+        if getattr(holder, field, None) != "auto":
+            continue
+        if not section:
+            if not re.fullmatch(r"cpu|cuda(:\d+)?", str(value)):
+                raise RunFolderError(_no_choice(name, value))
+            config = config.model_copy(update={field: value})
+            continue
+        try:
+            changed = {section: type(holder).model_validate({**dict(holder), field: value})}
+        except ValueError as error:
+            raise RunFolderError(_no_choice(name, value)) from error
+        config = config.model_copy(update=changed)
     return config
+
+
+def _no_choice(name: str, value: object) -> str:
+    return (
+        f"run.json says that auto chose {value!r} for {name}, which cannot be. Put it back as "
+        "it was written, or start a new run."
+    )

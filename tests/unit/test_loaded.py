@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -163,3 +164,13 @@ def test_a_policy_is_told_its_place_and_the_progress_of_the_run(cartpole_run):
     assert policy.context.total_env_steps == trained.config.train.steps
     assert policy.progress == [200]
     assert policy.weights
+
+
+def test_weights_that_do_not_fit_are_refused_in_words(cartpole_run, tmp_path):
+    run = shutil.copytree(cartpole_run, tmp_path / "run")
+    file = run / "spaces.json"
+    text = file.read_text()
+    assert '"n": 2' in text
+    file.write_text(text.replace('"n": 2', '"n": 3'))
+    with pytest.raises(CheckpointError, match=r"do not fit the policy of dqn: RuntimeError"):
+        load(run).act(np.zeros(4, np.float32))

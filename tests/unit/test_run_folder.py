@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -333,3 +334,18 @@ signal.pause()
 def test_importing_run_folders_imports_neither_torch_nor_gymnasium():
     program = "import sys, rlplug.run_folder; assert not {'torch', 'gymnasium'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", [".lock", "metrics.jsonl", "console.log", "checkpoints"])
+def test_a_link_in_a_run_folder_is_not_written_through(tmp_path: Path, name: str) -> None:
+    run = create(tmp_path)
+    run.close()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    path = run.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    path.symlink_to(elsewhere)
+    with pytest.raises(RunFolderError, match=f"{path} is a link"):
+        RunFolder.open(run.path).lock()
+    assert RunFolder.open(run.path).state in {"running", "crashed"}
+    assert elsewhere.read_text() == "mine"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rlplug.checkpoint import CheckpointInfo, save_checkpoint
-from rlplug.errors import ConfigError
+from rlplug.errors import ConfigError, RunFolderError
 from rlplug.resolve import resolve
 from rlplug.run_folder import RunFolder
 from rlplug.train.resuming import newest_unfinished, require_resumable, with_choices
@@ -62,3 +62,15 @@ def test_what_auto_chose_is_kept_where_the_settings_still_say_auto() -> None:
     assert (kept.device, kept.launch.threads) == ("cpu", 3)
     asked = with_choices(config(**{"launch.threads": 2, "device": "cuda:1"}), chosen)
     assert (asked.device, asked.launch.threads) == ("cuda:1", 2)
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"device": "abacus"}, {"launch.threads": "many"}, {"launch.threads": -1}]
+)
+def test_a_choice_that_auto_never_makes_is_refused(chosen: dict[str, Any]) -> None:
+    with pytest.raises(RunFolderError, match="which cannot be"):
+        with_choices(config(), chosen)
+
+
+def test_a_choice_of_something_else_means_nothing() -> None:
+    assert with_choices(config(), {"nowhere.field": 1, "a.b.c": 1, "seed": 7}) == config()
