@@ -107,7 +107,8 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
         "Mean return over 50 greedy episodes of the policy at the end of training, on seeds that "
         "were not used to choose settings (each row names its own: where a first measurement led "
         "to other settings, fresh seeds were taken). `solved` counts the seeds at or above the "
-        "mark, or below it where the row shows what cannot be learned.",
+        "mark, or below it where the row shows what cannot be learned. The seconds are of a shared "
+        "machine, some rows' of a very busy one: they compare nothing.",
         "",
         "| algorithm | environment | env steps | mark | solved | each seed | mean ± std over seeds "
         "| training s |",
