@@ -159,6 +159,9 @@ class EvaluateConfig(Config):
     """Environments that the episodes are split over, evenly and in advance."""
     mode: Literal["greedy", "sample"] = "greedy"
     """How actions are chosen: greedy draws nothing."""
+    where: Literal["inline", "process", "auto"] = "auto"
+    """`inline`: training waits; `process`: a process of its own plays with the weights of that
+    moment while training goes on; auto is process where Ray steps the environments."""
 
 
 class LaunchConfig(Config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,9 @@ class Ref:
 class InlineWorker:
     """A worker, and what it was asked for and did not do yet."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, kind: type) -> None:
         self.number = number
-        self.worker = Worker()
+        self.worker = kind()
         self.waiting: deque[Ref] = deque()
         self.is_alive = True
         self.done: list[str] = []
@@ -54,9 +55,11 @@ class InlineEngine:
         self.before_call: Callable[[InlineWorker, str], None] = lambda worker, method: None
         self.is_closed = False
         self.puts = 0
+        self._folder = tempfile.TemporaryDirectory()
+        self.scratch = self._folder.name
 
-    def start(self) -> InlineWorker:
-        self.workers.append(InlineWorker(len(self.workers)))
+    def start(self, kind: type = Worker) -> InlineWorker:
+        self.workers.append(InlineWorker(len(self.workers), kind))
         return self.workers[-1]
 
     def call(self, worker: InlineWorker, method: str, *arguments: Any) -> Ref:
@@ -120,3 +123,4 @@ class InlineEngine:
 
     def close(self) -> None:
         self.is_closed = True
+        self._folder.cleanup()

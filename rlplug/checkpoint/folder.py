@@ -33,7 +33,7 @@ from rlplug.checkpoint.tensor_file import (
     verify_file,
     write_tensor_file,
 )
-from rlplug.durable import create_file, sync_folder
+from rlplug.durable import create_file, replace_file, sync_folder
 from rlplug.errors import CheckpointError
 from rlplug.versions import installed_versions
 
@@ -121,6 +121,23 @@ def write_checkpoint(
         with suppress(OSError):  # one too many does no harm
             remove_checkpoint(path)
     return final
+
+
+def rate_checkpoint(path: Path, mean_return: float) -> None:
+    """Write what its weights reached in an evaluation into a checkpoint's manifest.
+
+    Raises:
+        CheckpointError: if its manifest cannot be read, or not be replaced.
+    """
+    manifest = read_manifest(path)
+    info = manifest.info.model_copy(update={"mean_return": mean_return})
+    rated = manifest.model_copy(update={"info": info})
+    rated = rated.model_copy(update={"sha256": rated.digest()})
+    file = path / "manifest.json"
+    try:
+        replace_file(file, rated.model_dump_json(indent=2).encode())
+    except OSError as error:
+        raise CheckpointError(f"Cannot write {file}: {error.strerror or error}.") from error
 
 
 def load_checkpoint(path: Path) -> LoadedCheckpoint:

@@ -10,6 +10,7 @@ from rlplug.checkpoint.folder import (
     checkpoints,
     order,
     prepare,
+    rate_checkpoint,
     remove_checkpoint,
     stored_blocks,
     verify_checkpoint,
@@ -94,6 +95,16 @@ class CheckpointStore:
         """
         copies = self._snapshots.take(prepare(state))
         return BackgroundCall(lambda: self._write(copies, info))
+
+    def rate(self, env_steps: int, mean_return: float) -> None:
+        """Write the mean return of its weights into the checkpoint of these steps, if it is there.
+
+        For an evaluation that ended after the checkpoint was written.
+        """
+        for path in checkpoints(self.directory):
+            if order(path)[0] == env_steps:
+                rate_checkpoint(path, mean_return)
+        self.prune()
 
     def newest(self) -> Path | None:
         """The newest whole checkpoint; damaged ones are named and passed over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rlplug.distributed.faults import WorkerLostError
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Runs `Worker`s somewhere else. A worker's calls are run in order, one at a time."""
 
-    def start(self) -> Any:
+    scratch: str
+    """Folder of this machine that lasts as long."""
+
+    def start(self, kind: type = Worker) -> Any:
         """Begin to start a worker; returns what the other methods know it by."""
         ...
 
@@ -57,15 +61,18 @@ class RayEngine:
         import ray
 
         self._ray = ray
+        self._folder = tempfile.TemporaryDirectory(prefix="rlplug-workers-")
+        self.scratch = self._folder.name
         self._session = session
-        # What ends is replaced here, where it can be named and counted, and not by Ray.
-        self._actor = ray.remote(Worker).options(
-            num_cpus=session.cpus_per_worker(), max_restarts=0, max_task_retries=0
-        )
+        self._cpus = session.cpus_per_worker()
 
-    def start(self) -> Any:
+    def start(self, kind: type = Worker) -> Any:
         """Begin to start a worker."""
-        return self._actor.remote()
+        # What ends is replaced by us, where it can be named and counted, and not by Ray. Who plays
+        # evaluations has no core of its own: it would take a worker's.
+        cpus = self._cpus if kind is Worker else 0
+        actor: Any = self._ray.remote(kind)
+        return actor.options(num_cpus=cpus, max_restarts=0, max_task_retries=0).remote()
 
     def call(self, worker: Any, method: str, *arguments: Any) -> Any:
         """Ask for a method to be run."""
@@ -98,6 +105,7 @@ class RayEngine:
     def close(self) -> None:
         """End Ray where this run started it."""
         self._session.close()
+        self._folder.cleanup()
 
 
 def _cause(error: Exception) -> str:

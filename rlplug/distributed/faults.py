@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from typing import NamedTuple
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rlplug import errors
 from rlplug.errors import EnvironmentFaultError, RlplugError, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class RemoteTracebackError(Exception):
@@ -49,3 +53,16 @@ class Fault(NamedTuple):
             error = WorkerError(f"{worker} raised {self.error}: {self.message}\n{self.trace}")
         error.__cause__ = RemoteTracebackError(self.trace)
         return error
+
+
+def handing_over_faults(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer with a `Fault` where a method of a worker raises."""
+
+    @wraps(method)
+    def guarded(*arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except Exception as error:  # noqa: BLE001 - the driver decides what becomes of it
+            return Fault.of(error)
+
+    return guarded

@@ -63,7 +63,7 @@ class Berth(NamedTuple):
     """How many workers held this place before."""
 
 
-def plan_of(resolved: Resolved, *, total_env_steps: int, scratch: Path) -> WorkerPlan:
+def plan_of(resolved: Resolved, *, total_env_steps: int, scratch: str) -> WorkerPlan:
     """What the workers of a run are told."""
     spec, config = resolved.environment, resolved.config
     return WorkerPlan(
@@ -74,7 +74,7 @@ def plan_of(resolved: Resolved, *, total_env_steps: int, scratch: Path) -> Worke
         environ={name: text for name, text in os.environ.items() if name.startswith("RLPLUG_")},
         num_streams=config.launch.total_envs,
         total_env_steps=total_env_steps,
-        scratch=str(scratch),
+        scratch=scratch,
     )
 
 

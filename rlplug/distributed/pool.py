@@ -16,7 +16,6 @@ from rlplug.distributed.worker import trace_file
 from rlplug.errors import ConfigError, EnvironmentFaultError, WorkerError
 
 if TYPE_CHECKING:
-    import tempfile
     from collections.abc import Iterable, Sequence
 
     from rlplug.distributed.engine import Engine
@@ -78,23 +77,15 @@ class WorkerPool:
         engine: Runs them.
         resolved: The run.
         plan: What they are told.
-        scratch: The plan's folder; it is removed with the pool.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        resolved: Resolved,
-        plan: WorkerPlan,
-        scratch: tempfile.TemporaryDirectory[str],
-    ) -> None:
+    def __init__(self, engine: Engine, resolved: Resolved, plan: WorkerPlan) -> None:
         self.restarts = 0
         """Workers replaced so far, over the whole run."""
         self.places: list[Place] = []
         self._engine = engine
         self._plan = plan
         self._plan_ref: Any = None
-        self._scratch = scratch
         self._launch = resolved.config.launch
         self._environment = resolved.config.environment
         self._versions = versions(resolved)
@@ -290,7 +281,7 @@ class WorkerPool:
         self.ask(place, "prepare", self._plan_ref, berth, steps=(0, 0))
 
     def close(self) -> None:
-        """End all workers, and what runs them; safe to call twice."""
+        """End all workers; safe to call twice."""
         idle = [place for place in self.ready if not place.calls and place.worker is not None]
         closing = [self._engine.call(place.worker, "close") for place in idle]
         self._engine.wait(closing, len(closing), CLOSE_SECONDS)
@@ -298,5 +289,3 @@ class WorkerPool:
             if place.worker is not None:
                 self._engine.kill(place.worker)
                 place.worker = None
-        self._engine.close()
-        self._scratch.cleanup()

@@ -1,47 +1,48 @@
-"""From a resolved run to a collector over its workers."""
+"""From a resolved run to its workers, and to what else runs beside training."""
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlplug.distributed.async_collector import AsyncCollector
 from rlplug.distributed.engine import RayEngine
-from rlplug.distributed.plan import plan_of
 from rlplug.distributed.pool import WorkerPool
 from rlplug.distributed.session import RaySession
 from rlplug.distributed.sync_collector import SyncCollector
 
 if TYPE_CHECKING:
+    from rlplug.config import LaunchConfig
     from rlplug.distributed.engine import Engine
+    from rlplug.distributed.plan import WorkerPlan
     from rlplug.resolve import Resolved
 
 
-def start_collector(resolved: Resolved, *, total_env_steps: int) -> SyncCollector | AsyncCollector:
-    """Start Ray and the run's workers.
+def start_engine(launch: LaunchConfig) -> Engine:
+    """Start Ray, or join its cluster.
 
     Raises:
         ConfigError: the cluster cannot be used as it is.
-        WorkerError: Ray or the workers cannot be started.
-        RlplugError: a worker cannot be built: its environment, its policy.
+        WorkerError: Ray cannot be started.
     """
-    session = RaySession(resolved.config.launch)
+    session = RaySession(launch)
     try:
         session.open()
-        return collector_of(RayEngine(session), resolved, total_env_steps=total_env_steps)
+        return RayEngine(session)
     except BaseException:
         session.close()
         raise
 
 
-def collector_of(
-    engine: Engine, resolved: Resolved, *, total_env_steps: int
+def start_workers(
+    engine: Engine, resolved: Resolved, plan: WorkerPlan
 ) -> SyncCollector | AsyncCollector:
-    """Start the run's workers with an engine that is there."""
-    scratch = tempfile.TemporaryDirectory(prefix="rlplug-workers-")
-    plan = plan_of(resolved, total_env_steps=total_env_steps, scratch=Path(scratch.name))
-    pool = WorkerPool(engine, resolved, plan, scratch)
+    """Start the run's workers.
+
+    Raises:
+        WorkerError: they are not there in time.
+        RlplugError: one cannot be built: its environment, its policy.
+    """
+    pool = WorkerPool(engine, resolved, plan)
     try:
         pool.start()
     except BaseException:
@@ -50,5 +51,7 @@ def collector_of(
     if resolved.config.launch.mode == "sync":
         return SyncCollector(pool)
     return AsyncCollector(
-        pool, total_env_steps=total_env_steps, fixed_length=resolved.config.replay is None
+        pool,
+        total_env_steps=plan.total_env_steps,
+        fixed_length=resolved.config.replay is None,
     )

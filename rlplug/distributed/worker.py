@@ -9,14 +9,13 @@ import os
 import platform
 import sys
 import time
-from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
 
 from rlplug.collect.local import LocalCollector
-from rlplug.distributed.faults import Fault
+from rlplug.distributed.faults import handing_over_faults
 from rlplug.distributed.plan import resolve_here, versions
 from rlplug.distributed.watchdog import Watchdog, WatchedAdapter
 from rlplug.distributed.weights import unpack
@@ -68,19 +67,6 @@ class Collected(NamedTuple):
     vector_steps: int
 
 
-def _handing_over_faults(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer with a `Fault` where the method raises."""
-
-    @wraps(method)
-    def guarded(*arguments: Any) -> Any:
-        try:
-            return method(*arguments)
-        except Exception as error:  # noqa: BLE001 - the driver decides what becomes of it
-            return Fault.of(error)
-
-    return guarded
-
-
 class Worker:
     """Acts in the environments `first_stream ... first_stream + num_envs` of a run.
 
@@ -89,7 +75,7 @@ class Worker:
     one, have generators of their own.
     """
 
-    @_handing_over_faults
+    @handing_over_faults
     def prepare(self, plan: WorkerPlan, berth: Berth) -> Prepared:
         """Build the policy and the environments."""
         resolved = resolve_here(plan)
@@ -121,7 +107,7 @@ class Worker:
         load_hooks(resolved.config).worker_started(started)
         return Prepared(os.getpid(), platform.node(), versions(resolved))
 
-    @_handing_over_faults
+    @handing_over_faults
     def collect(self, order: Order, weights: PackedWeights | None) -> Collected:
         """Act, with new weights where there are any."""
         began = time.perf_counter()
@@ -134,18 +120,18 @@ class Worker:
         seconds = time.perf_counter() - began
         return Collected(rollout, self._policy.metrics(), seconds, len(rollout.valid))
 
-    @_handing_over_faults
+    @handing_over_faults
     def state(self) -> State:
         """Of the collector, for a checkpoint."""
         return self._collector.state_dict()
 
-    @_handing_over_faults
+    @handing_over_faults
     def load(self, state: State) -> np.ndarray:
         """Continue from a checkpoint; answers with the streams that could not."""
         self._collector.load_state_dict(state)
         return self._collector.restarted
 
-    @_handing_over_faults
+    @handing_over_faults
     def close(self) -> None:
         """Close the environments, before the process is ended."""
         if hasattr(self, "_watchdog"):
@@ -153,7 +139,7 @@ class Worker:
         if hasattr(self, "_collector"):
             self._collector.close()
 
-    @_handing_over_faults
+    @handing_over_faults
     def about(self) -> dict[str, Any]:
         """What this process holds: modules, and memory in bytes by proportional share."""
         lines = open("/proc/self/smaps_rollup").read().splitlines()  # noqa: PTH123,SIM115

@@ -181,6 +181,11 @@ class RewardScaler:
         self.statistics.update(raw + torch.cat((carried.unsqueeze(0), handed_on[:-1])), valid)
         self._carried[streams] = handed_on[-1]
 
+    def restart(self, streams: Tensor) -> None:
+        """Begin the sums of these streams `[N]` anew: their environments were started anew."""
+        self._carried_in(streams)
+        self._carried[streams] = 0.0
+
     def _carried_in(self, streams: Tensor) -> Tensor:
         """`[N]` sums of these streams; streams that are new start at 0."""
         missing = int(streams.max()) + 1 - len(self._carried)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from rlplug.collect.local import LocalCollector
-from rlplug.distributed.start import start_collector
+from rlplug.distributed.plan import plan_of
+from rlplug.distributed.start import start_engine, start_workers
 from rlplug.envs.adapter import StepAdapter
 from rlplug.envs.make import make_vector
 from rlplug.protocols import AgentContext, PolicyContext
@@ -18,6 +19,7 @@ from rlplug.registry import discovery
 from rlplug.replay.priorities import build_rollout_priorities
 from rlplug.replay.transitions import build_replay
 from rlplug.seeding import Seeds
+from rlplug.train.beside import EvaluationBeside
 from rlplug.train.context import RunContext
 from rlplug.train.evaluation import InlineEvaluation
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from rlplug.config import RunConfig
     from rlplug.envs.config import EnvConfig
-    from rlplug.protocols import Agent, Collector, Policy
+    from rlplug.protocols import Agent, Collector, Policy, Replay
     from rlplug.replay.config import ReplayConfig
     from rlplug.replay.priorities import RolloutPriorities
     from rlplug.resolve import Resolved
@@ -47,58 +49,83 @@ def build(resolved: Resolved, folder: Path) -> RunContext:
     Raises:
         PluginError: something that the specs name cannot be imported.
         EnvironmentFaultError: an environment cannot be made.
+        WorkerError: Ray or its workers cannot be started.
     """
-    config, spec = resolved.config, resolved.environment
-    env_config = cast("EnvConfig", config.env)
+    config = resolved.config
     seeds, total = Seeds(config.seed), total_env_steps(config)
-    device, num_envs = choose_device(config.device), config.launch.total_envs
     is_local = config.launch.launcher != "ray"
-    adapter = StepAdapter(
-        make_vector(spec, env_config, num_envs if is_local else 1),
-        name=spec.name,
-        check=env_config.check,
+    with contextlib.ExitStack() as undo:
+        adapter = _environments(resolved, config.launch.total_envs if is_local else 1)
+        undo.callback(adapter.close)
+        context = AgentContext(
+            adapter.observation_space,
+            adapter.action_space,
+            total,
+            seeds.child("agent"),
+            choose_device(config.device),
+        )
+        agent = discovery.import_string(resolved.algorithm.agent)(config.agent, context)
+        replay = _replay(config, context, folder, seeds)
+        where = config.evaluate.where
+        is_beside = where == "process" or (where == "auto" and not is_local)
+        engine = None if is_local and not is_beside else start_engine(config.launch)
+        evaluate: InlineEvaluation | EvaluationBeside = InlineEvaluation(
+            resolved, agent, context, seeds.child("evaluation")
+        )
+        if engine is not None:
+            undo.callback(engine.close)
+            plan = plan_of(resolved, total_env_steps=total, scratch=engine.scratch)
+            evaluate = EvaluationBeside(engine, plan, agent) if is_beside else evaluate
+        policy: Policy | None = None
+        collector: Collector
+        if engine is None or is_local:
+            policy, collector = _local(config, agent, adapter, context, seeds)
+        else:
+            adapter.close()  # it only showed its spaces
+            collector = start_workers(engine, resolved, plan)
+            collector.set_weights(agent.policy_weights, 0)
+        undo.pop_all()
+    return RunContext(config, agent, policy, collector, replay, evaluate, engine)
+
+
+def _environments(resolved: Resolved, num_envs: int) -> StepAdapter:
+    spec, env_config = resolved.environment, cast("EnvConfig", resolved.config.env)
+    vector_env = make_vector(spec, env_config, num_envs)
+    return StepAdapter(vector_env, name=spec.name, check=env_config.check)
+
+
+def _replay(config: RunConfig, context: AgentContext, folder: Path, seeds: Seeds) -> Replay | None:
+    if config.replay is None:
+        return None
+    return build_replay(
+        cast("ReplayConfig", config.replay),
+        observation_space=context.observation_space,
+        action_space=context.action_space,
+        num_streams=config.launch.total_envs,
+        total_env_steps=context.total_env_steps,
+        seeds=seeds.child("replay"),
+        device=context.device,
+        directory=folder / "replay",
     )
-    spaces = (adapter.observation_space, adapter.action_space)
-    context = AgentContext(*spaces, total, seeds.child("agent"), device)
-    agent = discovery.import_string(resolved.algorithm.agent)(config.agent, context)
-    replay = None
-    if config.replay is not None:
-        replay = build_replay(
-            cast("ReplayConfig", config.replay),
-            observation_space=spaces[0],
-            action_space=spaces[1],
-            num_streams=num_envs,
-            total_env_steps=total,
-            seeds=seeds.child("replay"),
-            device=device,
-            directory=folder / "replay",
-        )
-    policy: Policy | None = None
-    collector: Collector
-    if is_local:
-        streams = np.arange(num_envs)
-        policy = agent.policy(
-            PolicyContext(*spaces, streams, num_envs, total, seeds.child("policy"), device)
-        )
-        collector = LocalCollector(
-            adapter,
-            policy,
-            streams=streams,
-            seeds=seeds.child("collector"),
-            priorities=_priorities(config, policy, spaces, device),
-        )
-    else:
-        adapter.close()  # it only showed its spaces
-        collector = start_collector(resolved, total_env_steps=total)
-        collector.set_weights(agent.policy_weights, 0)
-    return RunContext(
-        config=config,
-        agent=agent,
-        policy=policy,
-        collector=collector,
-        replay=replay,
-        evaluate=InlineEvaluation(resolved, agent, context, seeds.child("evaluation")),
+
+
+def _local(
+    config: RunConfig, agent: Agent, adapter: StepAdapter, context: AgentContext, seeds: Seeds
+) -> tuple[Policy, LocalCollector]:
+    """A policy that shares the agent's weights, and a collector that acts with it here."""
+    spaces, total = (context.observation_space, context.action_space), context.total_env_steps
+    streams = np.arange(adapter.num_envs)
+    policy = agent.policy(
+        PolicyContext(*spaces, streams, len(streams), total, seeds.child("policy"), context.device)
     )
+    collector = LocalCollector(
+        adapter,
+        policy,
+        streams=streams,
+        seeds=seeds.child("collector"),
+        priorities=_priorities(config, policy, spaces, context.device),
+    )
+    return policy, collector
 
 
 def _priorities(

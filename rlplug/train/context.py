@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rlplug.config import RunConfig
+    from rlplug.distributed.engine import Engine
     from rlplug.protocols import Agent, Collector, Policy, Replay
+    from rlplug.train.beside import EvaluationBeside
     from rlplug.train.evaluation import InlineEvaluation
 
 
@@ -22,10 +25,16 @@ class RunContext:
     collector: Collector
     replay: Replay | None
     """None for a loop that learns from rollouts."""
-    evaluate: InlineEvaluation
+    evaluate: InlineEvaluation | EvaluationBeside
     """`evaluate(episodes, env_steps)` with the newest weights, on environments of its own."""
+
+    engine: Engine | None = None
+    """What runs other processes, where there are any."""
 
     def close(self) -> None:
         """Release all environments; safe to call twice."""
-        self.collector.close()
-        self.evaluate.close()
+        with contextlib.ExitStack() as stack:  # the engine last, whatever the others raise
+            if self.engine is not None:
+                stack.callback(self.engine.close)
+            stack.callback(self.collector.close)
+            stack.callback(self.evaluate.close)

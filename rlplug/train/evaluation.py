@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -13,10 +13,20 @@ from rlplug.evaluate import EvaluationReport, evaluate
 from rlplug.protocols import PolicyContext
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rlplug.envs.config import EnvConfig
-    from rlplug.protocols import Agent, AgentContext, Policy
+    from rlplug.protocols import AgentContext, Policy
     from rlplug.resolve import Resolved
     from rlplug.seeding import Seeds
+
+
+class MakesPolicies(Protocol):
+    """An agent, or what stands for it where nothing learns."""
+
+    def policy(self, context: PolicyContext) -> Policy:
+        """One with the weights to evaluate."""
+        ...
 
 
 class InlineEvaluation:
@@ -26,13 +36,23 @@ class InlineEvaluation:
     episodes that the unbroken one would have.
     """
 
+    is_beside = False
+    """Whether training goes on while episodes are played."""
+
     def __init__(
-        self, resolved: Resolved, agent: Agent, context: AgentContext, seeds: Seeds
+        self,
+        resolved: Resolved,
+        agent: MakesPolicies,
+        context: AgentContext,
+        seeds: Seeds,
+        *,
+        adapter: Callable[..., StepAdapter] = StepAdapter,
     ) -> None:
         self._resolved = resolved
         self._agent = agent
         self._context = context
         self._seeds = seeds
+        self._adapter = adapter
         self._adapters: dict[str, StepAdapter] = {}  # by evaluation set
 
     def __call__(self, episodes: int, env_steps: int) -> EvaluationReport:
@@ -57,7 +77,7 @@ class InlineEvaluation:
             spec, config = self._resolved.environment, self._resolved.config
             env_config, num_envs = cast("EnvConfig", config.env), config.evaluate.num_envs
             vector_env = make_vector(spec, env_config, num_envs, evaluation=evaluation_set)
-            self._adapters[evaluation_set] = StepAdapter(
+            self._adapters[evaluation_set] = self._adapter(
                 vector_env, name=spec.name, check=env_config.check, quiet=True
             )
         return self._adapters[evaluation_set]

@@ -86,6 +86,11 @@ class Saving:
                 raise
             self._warn(f"{error} Training goes on; the next checkpoint tries again.")
 
+    def rate(self, env_steps: int, mean_return: float) -> None:
+        """Note how the weights of these steps were evaluated, where their checkpoint is kept."""
+        self.wait()
+        self._store.rate(env_steps, mean_return)
+
     def end(self) -> None:
         """Wait, whatever comes of it: another error has ended the run already."""
         try:

@@ -17,6 +17,7 @@ import torch
 from rlplug.data import EpisodeStats
 from rlplug.errors import DivergedError, InterruptedRunError, RlplugError
 from rlplug.registry.entries import plugin_options
+from rlplug.train.beside import EvaluationBeside
 from rlplug.train.finite import not_a_number, not_finite
 
 if TYPE_CHECKING:
@@ -113,15 +114,14 @@ class Supervisor:
             return self._env_steps // period > before // period
 
         self.stop_reason = self._outputs.iteration_ended(self._env_steps, trainer.num_updates)
+        self._take_evaluations(trainer)
         if is_last or self.stop_reason or is_due(self._periods.report):
             self._report(trainer)
         if not is_last and not self.stop_reason:
             mean_return = None
             is_wanted = False
             if is_due(self._periods.evaluation):
-                episodes = self._run.config.evaluate.episodes
-                report, is_wanted = self._evaluate(trainer, episodes)
-                mean_return = report.mean_return
+                mean_return, is_wanted = self._evaluate_on_the_way(trainer)
             if self._signals.received is not None:
                 self._stop_for_signal(trainer, mean_return)
             if is_wanted or is_due(self._periods.checkpoint):
@@ -131,6 +131,7 @@ class Supervisor:
     def finish(self, trainer: Trainer) -> EvaluationReport:
         """Evaluate the policy at the end, and save it."""
         self._require_finite()
+        self._take_evaluations(trainer, wait=True)
         report, _ = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
         self.save(trainer, report.mean_return)
         self._outputs.saving.wait(must_succeed=True)
@@ -192,6 +193,29 @@ class Supervisor:
             self._outputs.saving.end()
             raise
         return report, self._outputs.evaluated(self._env_steps, trainer.num_updates, report)
+
+    def _evaluate_on_the_way(self, trainer: Trainer) -> tuple[float | None, bool]:
+        """The mean return, where it is known at once; whether a checkpoint is wanted for it."""
+        config, evaluation = self._run.config, self._run.evaluate
+        if isinstance(evaluation, EvaluationBeside):
+            evaluation.begin(config.evaluate.episodes, self._env_steps, trainer.num_updates)
+            return None, config.checkpoint.keep_best  # it may come out as the best
+        report, is_wanted = self._evaluate(trainer, config.evaluate.episodes)
+        return report.mean_return, is_wanted
+
+    def _take_evaluations(self, trainer: Trainer, *, wait: bool = False) -> None:
+        """Report the evaluations beside training that have ended."""
+        if not isinstance(self._run.evaluate, EvaluationBeside):
+            return
+        try:
+            finished = self._run.evaluate.finished(wait=wait)
+        except RlplugError:
+            self.save(trainer)  # the training up to here is sound
+            self._outputs.saving.end()
+            raise
+        for env_steps, updates, report in finished:
+            self._outputs.evaluated(env_steps, updates, report)
+            self._outputs.saving.rate(env_steps, report.mean_return)
 
     def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
         self.save(trainer, mean_return)

@@ -206,10 +206,13 @@ class PpoAgent:
             observation = optree.tree_map(self._tensor, rollout.observation)
             self.network.normalizer.update(self.network.split_mask(observation)[0], valid)
         if self.reward_scaler is not None:
+            streams = self._tensor(rollout.streams)
+            if rollout.is_restart:
+                self.reward_scaler.restart(streams)
             self.reward_scaler.update(
                 self._tensor(rollout.reward),
                 self._tensor(rollout.episode_over),
-                self._tensor(rollout.streams),
+                streams,
                 valid,
             )
         if self.bonus is not None:

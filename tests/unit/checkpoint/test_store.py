@@ -150,3 +150,17 @@ def test_where_a_period_is_no_multiple_of_the_distance_the_first_after_it_is_kep
 
     kept = [7, 27, 57, 77, 107]
     assert names(tmp_path) == [f"step-{env_steps:09d}" for env_steps in kept]
+
+
+def test_an_evaluation_that_ends_later_makes_a_checkpoint_the_best(tmp_path, state):
+    kept = store(tmp_path)
+    for env_steps in (10, 20):
+        kept.save(state(), CheckpointInfo(env_steps=env_steps))
+    kept.rate(10, 50.0)
+    kept.rate(99, 90.0)  # not kept: nothing to note
+    for env_steps in (30, 40):
+        kept.save(state(), CheckpointInfo(env_steps=env_steps))
+
+    assert names(tmp_path) == ["step-000000010", "step-000000030", "step-000000040"]
+    assert kept.best().name == "step-000000010"
+    assert kept.newest().name == "step-000000040"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from worker_world import InlineEngine
 
-from rlplug.distributed.start import collector_of
+from rlplug.distributed.plan import plan_of
+from rlplug.distributed.start import start_workers
 from rlplug.protocols import AgentContext
 from rlplug.registry import discovery
 from rlplug.resolve import resolve
@@ -34,6 +35,7 @@ class Crew(NamedTuple):
 def crew() -> Iterator[Any]:
     """Build one: `crew(workers=2, algorithm="dqn", **settings)`; all are closed at the end."""
     built: list[Crew] = []
+    engines: list[InlineEngine] = []
 
     def make(
         workers: int = 1,
@@ -56,7 +58,9 @@ def crew() -> Iterator[Any]:
             device="cpu",
         )
         engine, total = InlineEngine(), total_env_steps(resolved.config)
-        collector = collector_of(engine, resolved, total_env_steps=total)
+        engines.append(engine)
+        plan = plan_of(resolved, total_env_steps=total, scratch=engine.scratch)
+        collector = start_workers(engine, resolved, plan)
         spaces = _spaces(resolved)
         agent = discovery.import_string(resolved.algorithm.agent)(
             resolved.config.agent, AgentContext(*spaces, total, Seeds(seed).child("agent"), "cpu")
@@ -69,6 +73,8 @@ def crew() -> Iterator[Any]:
     for one in built:
         one.collector.close()
         one.collector.close()
+    for engine in engines:
+        engine.close()
 
 
 def _spaces(resolved: Any) -> Any:

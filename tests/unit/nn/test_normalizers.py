@@ -163,3 +163,17 @@ def test_rewards_of_another_shape_are_refused():
     over = torch.zeros(10, 2, dtype=torch.bool)
     with pytest.raises(ShapeError, match=r"RewardScaler.update: streams has shape \[3\]"):
         RewardScaler(GAMMA).update(draws(10, 2), over, torch.arange(3))
+
+
+def test_a_restarted_stream_begins_its_return_anew() -> None:
+    """γ = 0.5, rewards of 8: the returns are 8 and then 12, or 8 again after a restart."""
+    means = []
+    for restarts in (False, True):
+        scaler = RewardScaler(0.5)
+        one = torch.full((1, 1), 8.0), torch.zeros(1, 1, dtype=torch.bool), torch.tensor([3])
+        scaler.update(*one)
+        if restarts:
+            scaler.restart(torch.tensor([3, 5]))
+        scaler.update(*one)
+        means.append(float(scaler.statistics.mean))
+    assert means == pytest.approx([10.0, 8.0])

@@ -86,6 +86,17 @@ def test_cut_ends_the_episode_at_the_observation_that_was_to_follow(make_replay,
     }
 
 
+def test_what_follows_a_restart_is_not_joined_to_what_was_before(make_replay, steps, drawn):
+    cut, told = make_replay(n_step=2), make_replay(n_step=2)
+    for replay in (cut, told):
+        replay.add(steps("...", rewards=[1, 2, 4]))
+    cut.cut(np.array([0]))
+    cut.add(steps("..", start=500))
+    told.add(steps("..", start=500)._replace(is_restart=True))
+    assert drawn(told) == drawn(cut)
+    assert drawn(told)[2] == (4, 1 / 2, 3)
+
+
 def test_what_the_policy_added_is_stored_with_its_row(make_replay, steps):
     replay = make_replay(capacity=4)
     replay.add(steps("......", extras={"value": [0.0, 1, 2, 3, 4, 5]}))

@@ -122,6 +122,15 @@ def test_saved_and_loaded_it_goes_on_alike() -> None:
     assert episodes_in(left[0]) == episodes_in(right[0]) == {(0, 1): 8, (1, 1): 2, (1, 2): 9}
 
 
+def test_an_episode_that_a_restart_has_broken_off_is_handed_on_nowhere() -> None:
+    stream = make_stream([[12], [9, 4]], 20, next_step=False)
+    whole = WholeEpisodes()
+    assert whole.take([cut(stream, 0, 7)]) == []
+    again = make_stream([[5], [3, 4]], 20, next_step=False)
+    (done,) = whole.take([again._replace(is_restart=True)])
+    assert episodes_in(done) == {(0, 0): 5, (1, 0): 3, (1, 1): 4}
+
+
 def test_rollouts_of_several_collectors_are_kept_apart() -> None:
     first = make_stream([[4, 9]], 8, next_step=False)
     second = make_stream([[6]], 8, next_step=False)._replace(streams=np.array([9]))
