@@ -19,21 +19,13 @@ nox.options.error_on_missing_interpreters = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 PLUGINS = {
-    "rlplug-atari": "train dqn pong --preset zoo --replay.capacity 1000 --steps 400",
-    "rlplug-mujoco": "train sac halfcheetah --steps 400",
-    "rlplug-procgen": "train ppo coinrun --steps 512 --train.rollout_length 32",
+    "rlplug-atari": "train dqn pong --preset zoo --replay.capacity 1000 --steps 400 "
+    "--train.warmup_env_steps 256 --env.max_episode_steps 50",
+    "rlplug-mujoco": "train sac halfcheetah --steps 400 --train.warmup_env_steps 300",
+    "rlplug-procgen": "train ppo coinrun --steps 512 --train.rollout_length 8",
 }
 """The packages under plugins/, and a short run that shows that one works."""
-SHORT_RUN = (
-    "--env.max_episode_steps",
-    "50",
-    "--evaluate.final_episodes",
-    "1",
-    "--evaluate.num_envs",
-    "1",
-    "--evaluate.episodes",
-    "1",
-)
+SHORTLY = ("--evaluate.episodes", "1", "--evaluate.final_episodes", "1", "--evaluate.num_envs", "1")
 
 
 def constraints_of(plugin: str) -> tuple[str, str]:
@@ -125,7 +117,7 @@ def plugins(session: nox.Session, plugin: str) -> None:
         session.run("rlplug", "train", "dqn", "toy-corridor", "--steps", "2000")
     else:
         session.run("pytest", str(tests), *session.posargs)
-        session.run("rlplug", *PLUGINS[plugin].split(), *SHORT_RUN)
+        session.run("rlplug", *PLUGINS[plugin].split(), *SHORTLY)
     session.run("rlplug", "eval", "last", "--episodes", "1")
 
 
