@@ -11,7 +11,7 @@ import pytest
 from rlplug.cli import main
 from rlplug_atari import simulator
 
-INSTALL = 'Run: pip install "ale-py>=0.12"'
+INSTALL = 'Run: pip install "ale-py>=0.12.1"'
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def installed(monkeypatch):
     ("version", "says"),
     [
         (None, f"Atari games need the package ale-py, which is not installed. {INSTALL}"),
-        ("0.10.2", f"ale-py 0.10.2 is too old: Atari games need 0.12. {INSTALL}"),
+        ("0.12.0", f"ale-py 0.12.0 is too old: Atari games need 0.12.1. {INSTALL}"),
     ],
 )
 def test_without_the_simulator_one_line_says_what_to_install(

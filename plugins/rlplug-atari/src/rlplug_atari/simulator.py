@@ -9,8 +9,8 @@ from packaging.version import Version
 
 from rlplug.errors import PluginError
 
-MINIMUM = "0.12"
-"""The first ale-py whose vector environment resets single games with seeds of their own."""
+MINIMUM = "0.12.1"
+"""The first ale-py whose vector environment can reset some of its games; 0.12.0 then hangs."""
 
 
 @functools.cache
