@@ -128,9 +128,15 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self._games: ProcgenGym3Env | None = None
         self._copy: ProcgenGym3Env | None = None
         self._time_limit = 0
-        self._level_steps = np.zeros(num_envs, np.int64)
-        """Of the running episodes; of their running levels, where a completed one ends none."""
+        self._clock = 0
+        """Steps since the reset."""
+        self._began_at = np.zeros(num_envs, np.int64)
+        """`[N]` the clock when each level began."""
+        self._next_limit_at = 0
+        """No level comes to its time limit before the clock shows this."""
         self._observation: Array = np.empty(0)
+        self._none_truncated = np.zeros(num_envs, np.bool_)
+        self._none_truncated.flags.writeable = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -146,43 +152,64 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
             self._build(int(self.np_random.integers(2**31)) if seed is None else seed % 2**31)
         else:
             self._games.act(np.full(self.num_envs, END_EPISODE, np.int32))
-        self._level_steps[:] = 0
+        self._start_clock(np.zeros(self.num_envs, np.int64))
         self._observation = self._running.observe()[1]["rgb"]
         return self._observation, {}
+
+    def _start_clock(self, level_steps: Array) -> None:
+        """Let each level be so many steps old."""
+        self._clock = 0
+        self._began_at[:] = -level_steps
+        self._next_limit_at = self._time_limit + int(self._began_at.min())
 
     def step(self, actions: Any) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Play one step of every game."""
         games = self._running
-        actions = np.asarray(actions, np.int32)
+        actions = np.asarray(actions)
         before = self._observation
-        self._level_steps += 1
-        at_limit = np.flatnonzero(self._level_steps >= self._time_limit)
-        states = {index: game_state.read(games, index) for index in at_limit.tolist()}
-        games.act(actions)  # its threads are at work while the copies play
-        unlimited = {index: self._beyond(states[index], actions[index]) for index in states}
+        self._clock += 1
+        beyond: dict[int, Array] = {}
+        if self._clock < self._next_limit_at:
+            games.act(actions)
+        else:
+            beyond = self._act_at_limit(games, actions)
         reward, shown, over = games.observe()
         self._observation = observation = shown["rgb"]
         if self._completes_within:
-            self._level_steps[[info["prev_level_complete"] == 1 for info in games.get_info()]] = 0
-        truncated = np.zeros(self.num_envs, np.bool_)
+            completed = [info["prev_level_complete"] == 1 for info in games.get_info()]
+            self._began_at[completed] = self._clock
         if not np.count_nonzero(over):
-            return observation, reward, over, truncated, {}
-        self._level_steps[over] = 0
+            return observation, reward, over, self._none_truncated, {}
+        self._began_at[over] = self._clock
         final = np.empty(self.num_envs, object)
         for index in np.flatnonzero(over).tolist():
             final[index] = before[index]
-            if index in unlimited and unlimited[index] is not None:
-                truncated[index], final[index] = True, unlimited[index]
-        return (
-            observation,
-            reward,
-            over & ~truncated,
-            truncated,
-            {
-                "final_obs": final,
-                "_final_obs": over,
-            },
-        )
+        info = {"final_obs": final, "_final_obs": over}
+        if not beyond:
+            return observation, reward, over, self._none_truncated, info
+        truncated = np.zeros(self.num_envs, np.bool_)
+        for index, shown_there in beyond.items():
+            if over[index]:
+                truncated[index], final[index] = True, shown_there
+        return observation, reward, over & ~truncated, truncated, info
+
+    def _act_at_limit(self, games: ProcgenGym3Env, actions: Array) -> dict[int, Array]:
+        """Act, and look at what the time limit may cut off.
+
+        Returns:
+            For each game that comes to its limit at this step and is not over by itself: what it
+            shows after the step.
+        """
+        last = np.flatnonzero(self._clock - self._began_at >= self._time_limit).tolist()
+        states = [game_state.read(games, index) for index in last]
+        games.act(actions)  # its threads are at work while the copies play
+        shown = {
+            index: self._beyond(state, actions[index])
+            for index, state in zip(last, states, strict=True)
+        }
+        oldest = min([self._clock, *np.delete(self._began_at, last).tolist()])
+        self._next_limit_at = self._time_limit + oldest
+        return {index: there for index, there in shown.items() if there is not None}
 
     def _beyond(self, state: bytes, action: Any) -> Array | None:
         """What a game shows after an action if it has no time limit; None where it is over."""
@@ -232,14 +259,14 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
                 np.frombuffer(game_state.read(games, index), np.uint8).copy()
                 for index in range(self.num_envs)
             ],
-            "level_steps": self._level_steps.copy(),
+            "level_steps": self._clock - self._began_at,
         }
 
     def set_state(self, state: State) -> None:
         """Continue from `get_state()`, after a reset."""
         for index, game in enumerate(state["games"]):
             game_state.write(self._running, index, np.asarray(game).tobytes())
-        self._level_steps[:] = state["level_steps"]
+        self._start_clock(np.asarray(state["level_steps"]))
         self._observation = self._running.observe()[1]["rgb"]
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
