@@ -1,6 +1,6 @@
 """What our adapter costs over a simulator's own vector environment, measured in turn.
 
-    python -m benchmarks.stepping atari [--envs 8 32] [--turns 5] [--seconds 4] [--write FILE.md]
+    python -m benchmarks.stepping atari|procgen [--envs 8 32] [--turns 5] [--seconds 4] [--write F]
 
 Each turn steps the bare vector environment and then ours, for the same time and with the same
 actions, in one process; what counts is the ratio of the two within a turn. "Ours" is what a
@@ -43,7 +43,8 @@ class Suite(NamedTuple):
     packages: tuple[str, ...]
     """Whose versions the table names."""
     bare: Callable[[int], Any]
-    """`bare(num_envs)` is a `gymnasium.vector.VectorEnv`, with the settings that ours has."""
+    """`bare(num_envs)` steps, resets and closes as a `gymnasium.vector.VectorEnv`, with the
+    settings that ours has."""
 
 
 def bare_atari(num_envs: int) -> Any:
@@ -62,7 +63,43 @@ def bare_atari(num_envs: int) -> Any:
     )
 
 
-SUITES = {"atari": Suite("atari/pong", "dqn", ("rlplug-atari", "ale-py"), bare_atari)}
+class BareProcgen:
+    """Procgen's own interface: act, then observe."""
+
+    def __init__(self, num_envs: int) -> None:
+        from gymnasium.spaces import MultiDiscrete
+
+        from rlplug_procgen.simulator import load
+
+        self.action_space = MultiDiscrete([15] * num_envs)
+        self._games = load()(
+            num=num_envs,
+            env_name="starpilot",
+            num_levels=200,
+            distribution_mode="easy",
+            rand_seed=0,
+        )
+
+    def reset(self, *, seed: int) -> None:
+        """Wait for the first observation; the games were made with seed 0."""
+        if seed != 0:
+            raise ValueError(f"seed is {seed}; the bare games have seed 0.")
+        self._games.observe()
+
+    def step(self, actions: Array) -> None:
+        """Play one step."""
+        self._games.act(actions)
+        self._games.observe()
+
+    def close(self) -> None:
+        """Stop the simulator's threads."""
+        self._games.close()
+
+
+SUITES = {
+    "atari": Suite("atari/pong", "dqn", ("rlplug-atari", "ale-py"), bare_atari),
+    "procgen": Suite("procgen/starpilot", "dqn", ("rlplug-procgen", "procgen-mirror"), BareProcgen),
+}
 
 
 def our_adapter(suite: Suite, num_envs: int) -> StepAdapter:
