@@ -57,7 +57,7 @@ class Throwaway(NamedTuple):
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=600,
         )
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done

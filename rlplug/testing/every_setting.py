@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rlplug.testing.subject import AlgorithmSubject, Fingerprint
 
 CHECKS = Checks()
+_OURS = {"replay.storage", "replay.frame_stack", "replay.sampler.new_priority"}
+"""Settings of rlplug's own replay that show in its memory and speed, or with workers, alone."""
 _shared: dict[tuple[str, ...], list[str]] = {}
 """What was found of a config, agent, policy and trainer: algorithms of a family share them."""
 
@@ -55,7 +57,7 @@ def _problems(subject: AlgorithmSubject, name: str, section: list[Any]) -> Itera
                 yield f"{one.label} is declared to change nothing ({reason}), and does."
             elif outcome == "invalid" and one.label != one.name and name != "agent":
                 continue  # a choice of the trainer that is refused in words, as one may
-            elif not reason and outcome != "differs" and one.label not in seen:
+            elif not (reason or outcome == "differs" or one.name in _OURS or one.label in seen):
                 seen.add(one.label)
                 yield _sentence(one, outcome)
 

@@ -10,7 +10,7 @@ from rlplug.config import (
     LinearSchedule,
     PiecewiseSchedule,
 )
-from rlplug.nn.config import OptimizerConfig
+from rlplug.nn.config import NatureCnn, OptimizerConfig, RegisteredEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,6 +48,8 @@ def cases(settings: list[Setting], current: Mapping[str, Any]) -> Iterator[Case]
         parent = one.name.rpartition(".")[0]
         if parent in slots:
             chosen[parent] = one.kind
+            if one.kind and slots[parent].shape.configs.get(one.kind) in _HELD_BY_OTHERS:
+                continue
         on = {
             slot: slot_value(slots[slot], kind)
             for slot, kind in chosen.items()
@@ -71,6 +73,13 @@ def slot_value(slot: Setting, kind: str) -> Any:
     return {"kind": kind} | needed if needed else {"kind": kind}
 
 
+_HELD_BY_OTHERS = {RegisteredEncoder, NatureCnn}
+"""What an algorithm is not asked for: a registered encoder is another plugin's matter, and the
+Nature CNN is what `auto` is for images."""
+_FINAL_FRACTION = " ".join(
+    (OptimizerConfig.model_fields["final_fraction"].description or "").split()
+)
+"""Of rlplug's own optimizer settings; it matters where the learning rate decays."""
 _SCHEDULES: dict[Any, dict[str, Any]] = {
     ConstantSchedule: {"value": 0.4},
     LinearSchedule: {"start": 0.8, "end": 0.2},
@@ -84,6 +93,8 @@ def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[Case]:
     name, shape = setting.name, setting.shape
     if set(shape.choices) - {"none"}:
         for choice in shape.choices:
+            if shape.configs.get(choice) in _HELD_BY_OTHERS:
+                continue
             if choice in shape.configs:
                 other: Any = slot_value(setting, choice)
             else:
@@ -92,6 +103,8 @@ def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[Case]:
                 yield Case(name, (other,), on, f"{name}={choice}", setting.kind)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return
+    if _owner(setting) == _FINAL_FRACTION:
+        on = on | {f"{name.rpartition('.')[0]}.decay": "linear"}
     known = _KNOWN.get((_owner(setting), name.rpartition(".")[2]), ())
     values = known or tuple(others(value))
     yield Case(name, values, on, name, setting.kind)

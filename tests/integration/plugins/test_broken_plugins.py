@@ -177,6 +177,21 @@ def test_built_in_of_a_shadowed_name_is_used(environment):
     assert "rlplug-shadow 1.0" in run(environment, "info", "rlplug-shadow:dqn").stdout
 
 
+def test_training_works_beside_all_of_them(environment, tmp_path):
+    briefly = ("--steps", "200", "--evaluate.num_envs", "1", "--evaluate.final_episodes", "1")
+    done = run(
+        environment, "train", "dqn", "cartpole", "--json", "--run-dir", str(tmp_path), *briefly
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["env_steps"] >= 200
+    assert "hello" not in done.stderr
+
+
+def test_twenty_are_installed(environment):
+    listed = json.loads(run(environment, "plugins", "list", "--json").stdout)
+    assert len([one for one in listed if "crowd_" in one["components"][0]["value"]]) == 20
+
+
 def test_switches_leave_rlplug_alone(environment):
     for done in (
         run(environment, "--no-plugins", "plugins", "list", "--json"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from throwaway import Throwaway
@@ -18,10 +19,12 @@ def environment(tmp_path_factory):
     return made
 
 
-def test_they_pass_their_own_tests(environment):
-    done = environment.run("-m", "pytest", "-q", "rlplug-foo", "rlplug-room")
-    assert "passed" in done.stdout
-    assert "skipped" not in done.stdout
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("package", ["rlplug-foo", "rlplug-room"])
+def test_they_pass_their_own_tests_and_the_conformance_kit(environment, package):
+    done = environment.run("-m", "pytest", "-q", package)
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed > 10, done.stdout
 
 
 def test_they_pass_ruff_with_their_own_settings(environment):
