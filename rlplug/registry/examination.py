@@ -66,7 +66,7 @@ def run(folder: Path, limit: float) -> None:
             warnings.simplefilter("always")
             loaded = _load_entries([Entry(*row) for row in rows], report)
             faulthandler.dump_traceback_later(_LONGER * limit, exit=True, file=hang)
-            _load_targets(loaded, report)
+            _load_targets(loaded, report, caught)
             _call_doctors(loaded, report)
         said = {f"{one.category.__name__}: {one.message}" for one in caught}
         report.add("remarks", *(f"warns when imported: {one}" for one in sorted(said)))
@@ -101,12 +101,16 @@ def _load_entries(entries: list[Entry], report: Report) -> list[tuple[Entry, Any
     return loaded
 
 
-def _load_targets(loaded: list[tuple[Entry, Any]], report: Report) -> None:
+def _load_targets(
+    loaded: list[tuple[Entry, Any]], report: Report, caught: list[warnings.WarningMessage]
+) -> None:
     """Import what the specs name, after what everybody imports, which is not to be blamed."""
     targets = {one: entry for entry, spec in loaded for one in _targets(spec)}
+    own_warnings = len(caught)
     if targets:
         for name in ("torch", "gymnasium"):
             attempt(functools.partial(importlib.import_module, name))
+    del caught[own_warnings:]
     before, begin = _global_state(), time.perf_counter()
     for target, entry in targets.items():
         mishap = attempt(functools.partial(locate, target))
@@ -116,7 +120,7 @@ def _load_targets(loaded: list[tuple[Entry, Any]], report: Report) -> None:
             report.add("faults", f"{target}: {failure.reason}. {failure.hint}")
     report.content["seconds"] = time.perf_counter() - begin
     seen = set(report.content["faults"])
-    changes = [*_changes(before, _global_state()), *_changes_of_torch()]
+    changes = dict.fromkeys([*_changes(before, _global_state()), *_changes_of_torch()])
     report.add("faults", *(one for one in changes if one not in seen))
 
 
