@@ -100,8 +100,13 @@ def leaves_of(run_dir: Path) -> dict[str, Any]:
         observation = storage["columns"]["final"]
         storage["columns"]["final"] = observation[places[places >= 0]]
         storage["final"] = places >= 0
-    for name in ("training_seconds", "last_report"):
-        del state["supervisor"][name]
+    return without_times(state)
+
+
+def without_times(state: Any) -> Any:
+    if isinstance(state, dict):
+        times = {"seconds", "training_seconds", "last_report"}
+        return {name: without_times(part) for name, part in state.items() if name not in times}
     return state
 
 

@@ -1,0 +1,221 @@
+"""Checkpoints: how long a save stops training, and how much it writes.
+
+    python -m benchmarks.checkpoints [--saves 10] [--write docs/results/checkpoints.md]
+
+A value network of 10 million parameters with its target and Adam's moments, and a replay of 100,000
+Atari-shaped transitions (84 x 84, stacks of four, eight environments), filled and then running on
+for 10,000 transitions between two saves. The parts are those of a run: its supervisor looks for
+numbers that are not finite, its checkpoint store copies, a thread writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from rlplug.algorithms.dqn.agent import DqnAgent
+from rlplug.checkpoint import CheckpointInfo, CheckpointStore
+from rlplug.config import CheckpointConfig
+from rlplug.data import Rollout
+from rlplug.protocols import AgentContext
+from rlplug.replay.config import ReplayConfig
+from rlplug.replay.transitions import TransitionReplay, build_replay
+from rlplug.resolve import resolve
+from rlplug.seeding import Seeds
+from rlplug.train.saving import Saving
+from rlplug.train.supervisor import Supervisor
+
+OBSERVATION = spaces.Box(0, 255, (4, 84, 84), np.uint8)
+ACTION = spaces.Discrete(6)
+NUM_ENVS, CAPACITY, BETWEEN = 8, 100_000, 10_000
+HIDDEN = (3100,)
+"""After the convolutions of Nature's network: 10 million parameters in all."""
+
+
+NOTE = """\
+Where other work keeps the processors busy, training stands still until it gets one again: the second
+column of times is what the training thread computes for a save, and what it would wait on a machine
+of its own.
+"""
+
+
+class Saved(NamedTuple):
+    """One save."""
+
+    stall: float
+    """Wall seconds that training stood still."""
+    cpu: float
+    """Processor seconds that the training thread took for it."""
+    background: float
+    """Wall seconds until it was on the disk."""
+    written: int
+    """Bytes of new files."""
+    total: int
+    """Bytes of all files of the checkpoint."""
+
+
+class Outputs:
+    """As much of a run's outputs as a supervisor needs to save."""
+
+    def __init__(self, folder: Path) -> None:
+        store = CheckpointStore(folder, CheckpointConfig(keep_last=2, keep_best=False))
+        self.saving = Saving(store, CheckpointConfig(), saved=lambda *_: None, warn=print)
+
+    def save(self, state: Any, *, env_steps: int, updates: int, mean_return: float | None) -> None:
+        """Begin to write a checkpoint."""
+        info = CheckpointInfo(env_steps=env_steps, updates=updates, mean_return=mean_return)
+        self.saving.save(state, info)
+
+
+def build_agent() -> DqnAgent:
+    """An agent after an update, so that Adam has its moments."""
+    overrides = {"agent.network.encoder": "nature-cnn", "agent.network.hidden_sizes": HIDDEN}
+    config = resolve("dqn", "cartpole", preset=None, overrides=overrides).config
+    agent = DqnAgent(config.agent, AgentContext(OBSERVATION, ACTION, 1_000_000, Seeds(0)))
+    agent.optimizer.step(torch.stack([one.sum() for one in agent.online.parameters()]).sum())
+    return agent
+
+
+def build_rows() -> TransitionReplay:
+    """An empty replay."""
+    return build_replay(
+        ReplayConfig(capacity=CAPACITY, frame_stack="unique"),
+        observation_space=OBSERVATION,
+        action_space=ACTION,
+        num_streams=NUM_ENVS,
+        total_env_steps=10 * CAPACITY,
+        seeds=Seeds(0),
+        device="cpu",
+        directory=None,
+    )
+
+
+class Player:
+    """Plays frames of noise into a replay, in the stacks that Atari's environments show."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(0)
+        self.stack = self.generator.integers(0, 255, (NUM_ENVS, 4, 84, 84), np.uint8)
+
+    def fill(self, replay: TransitionReplay, transitions: int) -> None:
+        """Add so many transitions."""
+        for _ in range(transitions // (NUM_ENVS * 25)):
+            replay.add(self.rollout(25))
+
+    def rollout(self, num_steps: int) -> Rollout:
+        """`[T, N]` steps of one long episode."""
+        shown = []
+        for _ in range(num_steps):
+            shown.append(self.stack)
+            frame = self.generator.integers(0, 255, (NUM_ENVS, 1, 84, 84), np.uint8)
+            self.stack = np.concatenate([self.stack[:, 1:], frame], axis=1)
+        false = np.zeros((num_steps, NUM_ENVS), np.bool_)
+        return Rollout(
+            observation=np.stack(shown),
+            action=np.zeros((num_steps, NUM_ENVS), np.int64),
+            reward=np.zeros((num_steps, NUM_ENVS), np.float32),
+            terminated=false,
+            episode_over=false,
+            valid=~false,
+            extras={},
+            next_observation=self.stack,
+            final_steps=np.zeros((0, 2), np.int64),
+            final_observation=self.stack[:0],
+            streams=np.arange(NUM_ENVS),
+            weights_version=0,
+            env_steps=0,
+            episodes=(),
+        )
+
+
+def measure(
+    agent: DqnAgent, replay: TransitionReplay | None, saves: int, folder: Path
+) -> list[Saved]:
+    """Save again and again, training (or playing) in between."""
+    outputs, collector = Outputs(folder), SimpleNamespace(env_steps=0, state_dict=dict)
+    config = SimpleNamespace(
+        checkpoint=CheckpointConfig(),
+        evaluate=SimpleNamespace(every_env_steps=1),
+        tracking=SimpleNamespace(report_every_env_steps=1),
+    )
+    run: Any = SimpleNamespace(config=config, agent=agent, replay=replay, collector=collector)
+    trainer: Any = SimpleNamespace(num_updates=0, state_dict=dict)
+    supervisor = Supervisor(run, outputs, None, total_env_steps=100)  # type: ignore[arg-type]
+    player, results = Player(), []
+    if replay is not None:
+        player.fill(replay, CAPACITY)
+    for number in range(saves + 1):
+        supervisor._env_steps = number  # the name of the folder
+        wall, cpu = time.perf_counter(), time.thread_time()
+        supervisor.save(trainer)
+        stall, cpu = time.perf_counter() - wall, time.thread_time() - cpu
+        outputs.saving.wait(must_succeed=True)
+        background = time.perf_counter() - wall
+        files = [file.stat() for file in outputs.saving.last.iterdir()]  # type: ignore[union-attr]
+        written = sum(file.st_size for file in files if file.st_nlink == 1)
+        total = sum(file.st_size for file in files)
+        results.append(Saved(stall, cpu, background, written, total))
+        if replay is not None:
+            player.fill(replay, BETWEEN)
+    return results
+
+
+def row(name: str, saves: list[Saved]) -> str:
+    """A line of the table."""
+
+    def middle(field: str, scale: float) -> str:
+        values = [getattr(save, field) * scale for save in saves]
+        return f"{min(values):,.0f} to {max(values):,.0f} ({statistics.median(values):,.0f})"
+
+    cells = [middle("stall", 1e3), middle("cpu", 1e3), middle("background", 1e3)]
+    cells += [f"{statistics.median(s.written for s in saves) / 1e6:,.0f}"]
+    cells += [f"{statistics.median(s.total for s in saves) / 1e6:,.0f}"]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure both and print or write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.checkpoints", description=__doc__)
+    parser.add_argument("--saves", type=int, default=10)
+    parser.add_argument("--write", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    agent = build_agent()
+    size = sum(parameter.numel() for parameter in agent.online.parameters())
+    lines = [
+        "# Checkpoints",
+        "",
+        f"Made by `python -m benchmarks.checkpoints --saves {options.saves}`, one thread, beside "
+        f"other work (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} processors): fastest to "
+        "slowest save, and the median.",
+        "",
+        "| what is saved | training stands still, ms | of that computing, ms | until on disk, ms "
+        "| written, MB | checkpoint, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        first, *network = measure(agent, None, options.saves, Path(folder) / "network")
+        lines.append(row(f"network of {size / 1e6:.1f} M parameters, first save", [first]))
+        lines.append(row("the same, later saves", network))
+        print(*lines, sep="\n", flush=True)
+        first, *both = measure(agent, build_rows(), options.saves, Path(folder) / "replay")
+        lines.append(row("with a full replay of 100,000 transitions, first save", [first]))
+        lines.append(row("the same, 10,000 transitions later each", both))
+    text = "\n".join(lines) + f"\n\n{NOTE}"
+    print(*lines[-2:], sep="\n")
+    if options.write:
+        options.write.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
