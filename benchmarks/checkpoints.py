@@ -43,9 +43,9 @@ HIDDEN = (3100,)
 
 
 NOTE = """\
-Where other work keeps the processors busy, training stands still until it gets one again: the second
-column of times is what the training thread computes for a save, and what it would wait on a machine
-of its own.
+Where other work keeps the processors busy, training stands still until it gets one again: the
+second column of times is what the training thread computes for a save, and what it would wait on a
+machine of its own.
 """
 
 

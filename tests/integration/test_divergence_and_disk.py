@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,40 @@ def test_a_tracker_that_fails_does_not_stop_the_run(lab, monkeypatch):
     log = (run_dir / "console.log").read_text()
     assert log.count("metrics.jsonl cannot be written") == 1
     assert lab.record(run_dir)["state"] == "finished"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 640 kilobytes, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(disk)]
+    try:
+        refused = subprocess.run(mount, capture_output=True, check=False).returncode
+    except OSError:
+        refused = True
+    if refused:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_is_really_full_spares_what_is_there_and_the_run_goes_on_when_there_is_room(
+    lab, small_disk
+):
+    unbroken = lab.train(SETTINGS)
+    outcome, run_dir = lab.fail(f"{SETTINGS} --run-dir {small_disk}")
+    assert outcome.code == 1
+    assert "No space left on device" in outcome.err
+    assert "Training goes on; the next checkpoint tries again." in outcome.err + outcome.out
+    steps = lab.checkpoint_steps(run_dir)
+    assert steps == list(range(0, 100 * len(steps), 100))
+    assert 2 <= len(steps) < 10
+    assert all(load_checkpoint(path) for path in checkpoints(run_dir / "checkpoints"))
+    for path in checkpoints(run_dir / "checkpoints")[:-1]:
+        shutil.rmtree(path)
+    fewer = "--checkpoint.keep_last 1 --checkpoint.keep_best false"
+    resumed = lab(f"train --resume {run_dir} {fewer}")
+    assert resumed.code == 0, resumed.err
+    assert lab.state(run_dir) == lab.state(unbroken)
+    assert lab.rows(run_dir) == lab.rows(unbroken)
