@@ -78,6 +78,24 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """SIGKILL fifty times over one run, also inside saves: the same weights at the end."""
+    session.run("python", "tests/kill_storm.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Ten thousand damaged configs, command lines, manifests and run folders."""
+    session.run(
+        "pytest",
+        "tests/property/test_fuzz_inputs.py",
+        "--timeout=0",
+        *session.posargs,
+        env={"FUZZ_EXAMPLES": "2000", "OMP_NUM_THREADS": "1"},
+    )
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation's claims: names, commands, links and code blocks."""
     session.run("pytest", "tests/test_docs.py", *session.posargs)
