@@ -210,7 +210,7 @@ def test_plugins_import_public_names_only(folder: str) -> None:
 def test_new_packages_import_public_names_only(kind: str) -> None:
     public = public_names()
     templates = sorted((ROOT / "rlplug/cli/templates" / kind).rglob("*.py.tmpl"))
-    assert len(templates) == 4
+    assert len(templates) == 5
     for file in templates:
         for module, names in re.findall(
             r"^from (rlplug\S*) import (.+)$", file.read_text(), re.MULTILINE
