@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 MEASURE_SECONDS = 0.3
 _ACT_SECONDS = 2e-4
-"""A forward pass of a small policy, measured on one core."""
+"""A forward pass of a small policy on one core: an estimate, not measured on this machine."""
 _CALL_SECONDS = 2e-3
-"""One round of calls to workers, and what each more of them adds (benchmarks/workers.py)."""
+"""One round of calls to workers, and what each more of them adds: estimates as well."""
 _CALL_SECONDS_PER_WORKER = 4e-4
 _CLEARLY = 0.8
 """Ray has to take less than this share of the local time: it also costs memory and a start."""
