@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from rlplug.resolve import Setting
 
+_OF_OTHERS: tuple[Any, ...] = (RegisteredEncoder,)
+"""Choices that stand for what any plugin registers: not this algorithm's to prove."""
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -48,6 +50,8 @@ def cases(settings: list[Setting], current: Mapping[str, Any]) -> Iterator[Case]
         parent = one.name.rpartition(".")[0]
         if parent in slots:
             chosen[parent] = one.kind
+            if slots[parent].shape.configs.get(one.kind) in _OF_OTHERS:
+                continue
             if one.kind and slots[parent].shape.configs.get(one.kind) in _HELD_BY_OTHERS:
                 continue
         on = {
@@ -93,13 +97,15 @@ def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[Case]:
     name, shape = setting.name, setting.shape
     if set(shape.choices) - {"none"}:
         for choice in shape.choices:
+            if shape.configs.get(choice) in _OF_OTHERS:
+                continue
             if shape.configs.get(choice) in _HELD_BY_OTHERS:
                 continue
             if choice in shape.configs:
                 other: Any = slot_value(setting, choice)
             else:
-                other = _WORDS.get(choice, choice)
-            if choice != value and (other is not value):
+                other = _read(choice, value)
+            if not any(value == each for each in (choice, other)):
                 yield Case(name, (other,), on, f"{name}={choice}", setting.kind)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return
@@ -108,6 +114,14 @@ def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[Case]:
     known = _KNOWN.get((_owner(setting), name.rpartition(".")[2]), ())
     values = known or tuple(others(value))
     yield Case(name, values, on, name, setting.kind)
+
+
+def _read(choice: str, value: Any) -> Any:
+    """A choice as its field takes it: true, none, or a number where the value is one."""
+    if choice in _WORDS:
+        return _WORDS[choice]
+    is_number = isinstance(value, int) and not isinstance(value, bool) and choice.isdecimal()
+    return int(choice) if is_number else choice
 
 
 def _owner(setting: Setting) -> str:
