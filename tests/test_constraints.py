@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HELD_BACK = {"numpy", "cffi", "filelock", "imageio-ffmpeg"}
+HELD_BACK = {"numpy", "cffi", "filelock", "glfw", "imageio-ffmpeg"}
 """What Procgen's simulator takes only in older versions."""
 
 
