@@ -34,7 +34,7 @@ def test_every_setting_has_a_case_and_every_choice_its_own() -> None:
     labels = set(found())
     plain = {"rate", "count", "sizes", "limit", "notes"}
     choices = {"is_fast=true", "shape=square", "shape=flat"}
-    slots = {"encoder=auto", "encoder=nature-cnn", "encoder=impala-resnet", "epsilon=linear"}
+    slots = {"encoder=auto", "encoder=impala-resnet", "epsilon=linear"}
     inner = {
         "encoder.hidden_sizes",
         "encoder.channels",
