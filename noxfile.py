@@ -8,6 +8,7 @@ about packaging build and install into environments of their own.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
@@ -59,7 +60,12 @@ def tests(session: nox.Session) -> None:
     installed = [p for p in PLUGINS if importlib.util.find_spec(p.replace("-", "_"))]
     paths = ["tests", *(f"plugins/{plugin}/tests" for plugin in installed)]
     chosen = session.posargs or paths
-    session.run("pytest", "-m", "not learning", *chosen, env={"OMP_NUM_THREADS": "1"})
+    at_once = str(min(4, os.cpu_count() or 1))
+    # a file stays with one process, whose fixtures serve all of its tests
+    side_by_side = ("--numprocesses", at_once, "--dist", "loadfile")
+    session.run(
+        "pytest", "-m", "not learning", *side_by_side, *chosen, env={"OMP_NUM_THREADS": "1"}
+    )
 
 
 @nox.session
