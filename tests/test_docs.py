@@ -361,7 +361,8 @@ class Shell:
     def briefly(self, algorithm: str, resumes: bool) -> Iterator[str]:
         self.trained += 1  # so that a run that goes on has something left to do
         for name, value in brief_settings(algorithm, 150 * self.trained).items():
-            if not (resumes and name.startswith("train.") and name != "train.steps"):
+            is_fixed = name.startswith(("train.", "launch.")) and name != "train.steps"
+            if not (resumes and is_fixed):
                 yield f"--{name}={value}"
 
     def python(self, text: str, name: str) -> None:

@@ -89,7 +89,6 @@ class StepAdapter:
         self.num_envs = vector_env.num_envs
         self.observation_space = vector_env.single_observation_space
         self.action_space = vector_env.single_action_space
-        self.vector_action_space = vector_env.action_space
         self.vector_steps = 0
         """Steps of all environments together, over the whole run."""
         self.observation: Tree = None
@@ -116,6 +115,12 @@ class StepAdapter:
         self._all_valid = _constant(np.ones(self.num_envs, np.bool_))
         self._no_envs = _constant(np.empty(0, np.int64))
         self._no_observation = create_empty_array(self.observation_space, n=0)
+
+    @property
+    def vector_action_space(self) -> gymnasium.Space[Any]:
+        """Of all environments together."""
+        space: gymnasium.Space[Any] = self._env.action_space
+        return space
 
     def _autoreset_mode(self) -> AutoresetMode:
         mode = self._env.metadata.get("autoreset_mode")

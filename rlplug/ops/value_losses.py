@@ -60,7 +60,7 @@ def project_categorical(probs: Tensor, atoms_from: Tensor, atoms_to: Tensor) -> 
     position = ((atoms_from - atoms_to[0]) / spacing).clamp(0, last)  # [B, K] in atoms
     lower = position.floor().clamp(max=last - 1)
     upper_share = position - lower  # 1 at the very end, 0 on any other atom
-    below = lower.long()
+    below = lower.nan_to_num().long()  # a return that is NaN keeps its place in `upper_share`
     projected = torch.zeros_like(probs).scatter_add(1, below, probs * (1 - upper_share))
     return projected.scatter_add(1, below + 1, probs * upper_share)
 

@@ -53,7 +53,9 @@ def test_family_names_its_members(fake_site, capsys):
 
 
 def test_unknown_name_gets_the_nearest_of_both_kinds(fake_site):
-    with pytest.raises(UnknownNameError, match=r"algorithm or environment 'cartpol'.* 'cartpole'"):
+    with pytest.raises(
+        UnknownNameError, match=r"algorithm or environment or network 'cartpol'.* 'cartpole'"
+    ):
         command("cartpol")
 
 

@@ -142,7 +142,9 @@ CASES = [(key, flip) for key, flips in FLIPS.items() for flip in flips]
 
 
 def test_each_setting_has_an_entry_and_each_entry_a_setting() -> None:
-    assert FLIPS.keys() == {(s.name, s.kind) for s in settings(PpoConfig, "")}
+    # what a registered network takes is its own
+    every = {(s.name, s.kind) for s in settings(PpoConfig, "") if s.kind != "registered"}
+    assert FLIPS.keys() == every
 
 
 def learned(settings_: dict[str, Any], world: str, by_hand: Any) -> list[torch.Tensor]:
