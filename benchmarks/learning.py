@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.suites import REMARKS, SUITES, Entry
+from benchmarks.suites import SUITES, Entry
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 RUN_LIMIT_SECONDS = 3 * 3600
@@ -129,8 +129,6 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
             f"{solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± {spread:.1f} | "
             f"{seconds:.0f} |"
         )
-    if suite in REMARKS:
-        lines += ["", REMARKS[suite]]
     return "\n".join([*lines, ""])
 
 

@@ -69,9 +69,3 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         for name in VALUE_FAMILY
     ),
 }
-
-REMARKS: dict[str, str] = {
-    "value-family": "iqn, m-iqn and rainbow-iqn were measured when greedy acting still drew its "
-    "fractions; since then they are evenly spaced, so that it draws nothing.",
-}
-"""What a suite's page says below its table."""

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rlplug.nn.ensemble import EnsembleMlp
+from rlplug.nn.linear import Linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,7 @@ def mlp(sizes: tuple[int, ...]) -> nn.Sequential:
     """Fully connected layers with ReLU between them: inputs, hidden units, outputs."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
+        layers += [Linear(inputs, outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])
 
 

@@ -25,6 +25,7 @@ from rlplug.nn.config import (
     NatureCnn,
     RegisteredEncoder,
 )
+from rlplug.nn.linear import Linear
 from rlplug.registry.networks import build_network
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class VectorEncoder(Encoder):
         sizes = (flatten.num_features, *hidden_sizes)
         layers: list[nn.Module] = [flatten]
         for inputs, outputs in pairwise(sizes):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+            layers += [Linear(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.num_features = sizes[-1]
 

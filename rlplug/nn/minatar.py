@@ -8,6 +8,7 @@ from torch import nn
 
 from rlplug.errors import ConfigError
 from rlplug.nn.encoders import Encoder, ImageEncoder, ImageInput
+from rlplug.nn.linear import Linear
 
 if TYPE_CHECKING:
     import gymnasium
@@ -35,7 +36,7 @@ class MinAtarEncoder(Encoder):
             )
         convolution = nn.Sequential(nn.Conv2d(image.channels, config.channels, 3), nn.ReLU())
         self.convolution = ImageEncoder(image, convolution)
-        self.hidden = nn.Linear(self.convolution.num_features, config.hidden_size)
+        self.hidden = Linear(self.convolution.num_features, config.hidden_size)
         self.num_features = config.hidden_size
 
     def forward(self, observation: Tensor) -> Tensor:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
 from rlplug.errors import ShapeError
 from rlplug.nn.initializers import fan_in_uniform
+from rlplug.nn.linear import linear
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -72,7 +72,7 @@ class NoisyLinear(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`[B, ..., inputs]` -> `[B, ..., outputs]`; axes between share their sample's noise."""
-        mean = F.linear(features, self.weight_mean, self.bias_mean)
+        mean = linear(features, self.weight_mean, self.bias_mean)
         if self._noise is None:
             return mean
         first, second = self._noise
@@ -84,7 +84,7 @@ class NoisyLinear(nn.Module):
         second = _spread(second, features)
         if self.kind == "factorised":
             perturbed = features * _spread(first, features)
-            return mean + F.linear(perturbed, self.weight_sigma, self.bias_sigma) * second
+            return mean + linear(perturbed, self.weight_sigma, self.bias_sigma) * second
         columns = features.reshape(len(features), -1, self.inputs)  # [B, S, inputs]
         weights = (self.weight_sigma * first).transpose(1, 2)  # [rows, inputs, outputs]
         return mean + (columns @ weights).reshape(mean.shape) + self.bias_sigma * second

@@ -28,6 +28,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
+from rlplug.nn.linear import Linear
 from rlplug.nn.noisy import NoisyLinear
 from rlplug.ops.shapes import check_shapes
 from rlplug.ops.value_losses import huber, project_categorical, quantile_huber_loss
@@ -163,7 +164,7 @@ def _layers(network: NetworkConfig, inputs: int, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise((inputs, *network.hidden_sizes, outputs)):
         layers += [
-            nn.Linear(before, after)
+            Linear(before, after)
             if noisy is None
             else NoisyLinear(before, after, noisy.kind, noisy.initial_sigma),
             nn.ReLU(),
@@ -344,7 +345,7 @@ class ImplicitQuantileReturns(_QuantileHead):
         self, config: ImplicitQuantileHead, layers: ActionLayers, num_features: int
     ) -> None:
         super().__init__(config, layers)
-        self.embedding = nn.Linear(config.num_cosines, num_features)
+        self.embedding = Linear(config.num_cosines, num_features)
         self.default_samples = self.num_samples = config.num_samples
         self.num_target_samples = config.num_target_samples
         self.num_acting_samples = config.num_acting_samples

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from rlplug.nn.action_masks import MaskSplitter, without_mask
 from rlplug.nn.action_spaces import distribution_for
 from rlplug.nn.encoders import build_encoder
+from rlplug.nn.linear import Linear, ensemble_linear, linear
 from rlplug.nn.normalizers import ObservationNormalizer
 from rlplug.nn.recurrent import Recurrent
 
@@ -132,7 +133,7 @@ class Trunk(nn.Module):
         self.encoder = build_encoder(config.encoder, observation_space)
         sizes = (self.encoder.num_features, *config.trunk_sizes)
         self.num_features = sizes[-1]
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(sizes))
         self.activation = _activation(config)
         self.apply(_orthogonal)
 
@@ -176,13 +177,13 @@ class Towers(nn.Module):
         shared = len(features) == 1
         x = features[0].expand(self.num_towers, -1, -1) if shared else torch.stack(features)
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            x = self.activation(torch.baddbmm(bias, x, weight))
+            x = self.activation(ensemble_linear(x, weight, bias))
         return x.unbind(0)
 
     def alone(self, tower: int, features: Tensor) -> Tensor:
         """`[B, D]` -> `[B, H]` of one tower."""
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            features = self.activation(torch.addmm(bias[tower], features, weight[tower]))
+            features = self.activation(linear(features, weight[tower].t(), bias[tower, 0]))
         return features
 
 
