@@ -20,6 +20,7 @@ from rlplug.checkpoint import (
 from rlplug.envs.actions import action_for_environment
 from rlplug.envs.space_json import SPACES_FILE, spaces_from_json
 from rlplug.errors import CheckpointError, RlplugError, RunFolderError, ShapeError
+from rlplug.foreign_files import read_small_file
 from rlplug.protocols import PolicyContext
 from rlplug.registry import discovery
 from rlplug.resolve import load_run
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from rlplug.resolve import Resolved
 
 
+_MOST_BYTES = 100_000_000
+"""Of a file of spaces whose bounds are listed one by one."""
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, OverflowError,
     RecursionError, MemoryError,
@@ -205,7 +208,7 @@ class LoadedPolicy:
 def _read_spaces(run_dir: Path) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
     file = run_dir / SPACES_FILE
     try:
-        return spaces_from_json(json.loads(file.read_bytes()))
+        return spaces_from_json(json.loads(read_small_file(file, _MOST_BYTES)))
     except _UNREADABLE as error:
         raise RunFolderError(
             f"{file} cannot be read ({error}); expected the spaces that train writes there. "

@@ -23,6 +23,7 @@ import shutil
 import time
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO
 
@@ -31,6 +32,7 @@ from pydantic_core import PydanticSerializationError
 
 from rlplug.durable import create_file, replace_file, sync_folder
 from rlplug.errors import ConfigError, RunFolderError
+from rlplug.foreign_files import read_small_file, require_own_files
 from rlplug.settings.yaml_text import read_document, write
 from rlplug.versions import installed_versions
 
@@ -44,6 +46,10 @@ RunState = Literal["running", "finished", "interrupted", "crashed"]
 _LOCK, _CONFIG, _RECORD = ".lock", "config.yaml", "run.json"
 _LEVELS = 3
 """`<env>/<algorithm>/<time>-<seed>` below the folder of all runs."""
+_MOST_BYTES = 10_000_000
+"""Of `config.yaml` and `run.json`: a few kilobytes, unless they are none of ours."""
+_WRITTEN_BELOW = ("checkpoints", "replay", "videos")
+"""Folders in which a run writes files."""
 
 
 class RunRecord(BaseModel):
@@ -166,10 +172,17 @@ class RunFolder:
         """
         if self._lock is None:
             try:
-                _refuse_links(self.path)
+                require_own_files(self.path.iterdir())
                 self._lock = _take_lock(self.path)
+                require_own_files(
+                    chain(*((self.path / name).rglob("*") for name in _WRITTEN_BELOW))
+                )
             except OSError as error:
+                self.close()
                 raise _unwritable(self.path, error) from error
+            except RunFolderError:
+                self.close()
+                raise
         return self
 
     def remove(self) -> None:
@@ -220,7 +233,7 @@ class RunFolder:
         if self.record.state != "running" or self._lock is not None:
             return self.record.state
         try:
-            _refuse_links(self.path)
+            require_own_files(self.path.iterdir())
             _take_lock(self.path).close()
         except (OSError, RunFolderError):
             return "running"
@@ -270,7 +283,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     file = RunFolder.open(path).path / _CONFIG
     try:
-        return read_document(file.read_text(encoding="utf-8"), str(file)).values
+        text = read_small_file(file, _MOST_BYTES).decode("utf-8")
+        return read_document(text, str(file)).values
     except (OSError, UnicodeDecodeError, ConfigError) as error:
         raise RunFolderError(
             f"The settings of this run cannot be read: {error} "
@@ -306,16 +320,6 @@ def _rename_to_free(partial: Path, wanted: Path) -> Path:
             return path
 
 
-def _refuse_links(folder: Path) -> None:
-    """What is written to lies in the folder itself, whoever made the folder."""
-    for path in folder.iterdir():
-        if path.is_symlink():
-            raise RunFolderError(
-                f"{path} is a link, and a run writes nothing outside its own folder. Put the file "
-                "itself there, or remove the link."
-            )
-
-
 def _take_lock(folder: Path) -> TextIO:
     # opened for appending: the name in it belongs to the holder until the lock is ours
     file = (folder / _LOCK).open("a+", encoding="utf-8")
@@ -340,9 +344,9 @@ def _take_lock(folder: Path) -> TextIO:
 
 def _read_record(file: Path) -> RunRecord:
     try:
-        return RunRecord.model_validate_json(file.read_bytes())
+        return RunRecord.model_validate_json(read_small_file(file, _MOST_BYTES))
     except (OSError, ValidationError) as error:
-        what = error if isinstance(error, OSError) else error.errors()[0]["msg"]
+        what = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
         raise RunFolderError(
             f"{file} cannot be read: {what}. Put it back as it was written, or start a new run."
         ) from error

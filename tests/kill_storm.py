@@ -10,6 +10,7 @@ forks of one that has imported everything, so that fifty of them take a minute.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -40,6 +41,8 @@ SETTINGS: dict[str, Any] = {
     "tracking.tensorboard": False,
     "tracking.console": "off",
 }
+TIMES = {"time", "steps_per_second", "training_seconds"}
+"""What differs between two runs that are otherwise the same."""
 CALLS = ("open", "fsync", "rename", "link", "mkdir", "rmdir", "unlink", "truncate", "write")
 
 
@@ -132,8 +135,8 @@ def storm(folder: Path, *, kills: int, steps: int, seed: int) -> tuple[int, int]
 
 
 def compare(unbroken: Path, broken: Path) -> None:
-    """Both have come to the same end, and no rest of a save is left."""
-    ends = []
+    """Both have come to the same end and logged the same, and no rest of a save is left."""
+    ends, logs = [], []
     for folder in (unbroken, broken):
         run_dir = next(
             path.parent for path in folder.rglob("run.json") if has_checkpoint(path.parent)
@@ -142,9 +145,18 @@ def compare(unbroken: Path, broken: Path) -> None:
         assert newest is not None
         state = load_checkpoint(newest).state
         ends.append({part: state[part] for part in ("policy_weights", "agent", "trainer")})
+        logs.append(logged(run_dir))
         assert not list(run_dir.rglob("checkpoints/.step-*"))
     leaf = differing_leaf(*ends)
     assert leaf is None, f"{leaf} differs"
+    assert len(logs[0]) > 1
+    assert logs[0] == logs[1], "metrics.jsonl differs"
+
+
+def logged(run_dir: Path) -> list[dict[str, Any]]:
+    """The rows of `metrics.jsonl`, without how long they took."""
+    rows = map(json.loads, (run_dir / "metrics.jsonl").read_text().splitlines())
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
 
 def main() -> None:
@@ -158,7 +170,7 @@ def main() -> None:
     steps = options.steps or 200 * options.kills
     with tempfile.TemporaryDirectory() as folder:
         killed, inside = storm(Path(folder), kills=options.kills, steps=steps, seed=options.seed)
-    print(f"{killed} kills, {inside} of them while a checkpoint was written: the same weights")
+    print(f"{killed} kills, {inside} of them while a checkpoint was written: the same end")
 
 
 def by_blocks() -> None:

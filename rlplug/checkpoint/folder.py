@@ -33,12 +33,12 @@ from rlplug.checkpoint.tensor_file import (
     verify_file,
     write_tensor_file,
 )
-from rlplug.durable import create_file, replace_file, sync_folder
+from rlplug.durable import create_file, replace_file, sync_file, sync_folder
 from rlplug.errors import CheckpointError
 from rlplug.versions import installed_versions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rlplug.changes import ChangingArray
@@ -84,13 +84,19 @@ def save_checkpoint(directory: Path, state: Mapping[str, State], *, info: Checkp
 
 
 def write_checkpoint(
-    directory: Path, parts: Mapping[str, Component], *, info: CheckpointInfo, segments: Segments
+    directory: Path,
+    parts: Mapping[str, Component],
+    *,
+    info: CheckpointInfo,
+    segments: Segments,
+    logs: Sequence[Path] = (),
 ) -> Path:
     """Write `directory/step-<env_steps>` and return its path; it appears whole or not at all.
 
     A checkpoint of the same step that is already there is replaced: the new one gets a suffix
     (`-2`) and the old one goes once the new one is safe. One process writes to a directory at a
-    time: the run folder's lock sees to that.
+    time: the run folder's lock sees to that. `logs` are forced to the disk first, so that no
+    checkpoint outlives a power cut that takes the rows up to it.
 
     Raises:
         CheckpointError: if the disk is full or cannot be written; earlier checkpoints stay intact.
@@ -104,6 +110,9 @@ def write_checkpoint(
         directory.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(directory)
         partial.mkdir()
+        for log in logs:
+            if log.exists():
+                sync_file(log)
         _write_files(partial, parts, info, segments)
         partial.rename(final)
         segments.done(final)

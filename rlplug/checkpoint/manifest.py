@@ -20,6 +20,7 @@ from pydantic import (
 import rlplug
 from rlplug.checkpoint.tensor_file import FileDigest, unusable
 from rlplug.errors import CheckpointError
+from rlplug.foreign_files import read_small_file
 from rlplug.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -137,12 +138,14 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / "manifest.json"
     try:
-        if file.is_symlink() or file.stat().st_size > MAX_MANIFEST_BYTES:
-            raise unusable(file, f"it is a link or over {MAX_MANIFEST_BYTES:,} bytes")
-        content = json.loads(file.read_bytes())
+        if file.is_symlink():
+            raise unusable(file, "it is a link")
+        content = json.loads(read_small_file(file, MAX_MANIFEST_BYTES))
     except FileNotFoundError as error:
         raise unusable(file, "it is missing") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise unusable(file, f"it cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
         raise unusable(file, f"it cannot be read ({error})") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version not in READABLE_VERSIONS:

@@ -22,7 +22,7 @@ from rlplug.checkpoint.snapshot import Snapshots
 from rlplug.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rlplug.checkpoint.folder import Component
@@ -64,11 +64,14 @@ class CheckpointStore:
         config: CheckpointConfig,
         *,
         warn: Callable[[str], object] = _log.warning,
+        logs: Sequence[Path] = (),
     ) -> None:
+        """Of the run in `run_folder`; what `logs` hold by then is on the disk before each."""
         self.run_folder = run_folder
         self.directory = run_folder / "checkpoints"
         self._config = config
         self._warn = warn
+        self._logs = logs
         self._continue(Segments())
 
     def continue_from(self, path: Path) -> None:
@@ -115,7 +118,9 @@ class CheckpointStore:
         return best_checkpoint(self.run_folder)
 
     def _write(self, parts: Mapping[str, Component], info: CheckpointInfo) -> Path:
-        path = write_checkpoint(self.directory, parts, info=info, segments=self._segments)
+        path = write_checkpoint(
+            self.directory, parts, info=info, segments=self._segments, logs=self._logs
+        )
         self.prune()
         return path
 

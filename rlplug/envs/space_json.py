@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SPACES_FILE = "spaces.json"
 """What a run folder keeps the spaces of its environment in."""
+MOST_NUMBERS = 10_000_000
+"""In an observation or an action; an image of 1,000 by 1,000 in colour has three million."""
 
 Json = dict[str, Any]
 
@@ -32,11 +35,34 @@ def spaces_to_json(
 
 
 def spaces_from_json(stored: Json) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
-    """The observation space and the action space from `spaces_to_json`."""
+    """The observation space and the action space from `spaces_to_json`.
+
+    Raises:
+        ValueError: one is larger than any that is trained on; no memory was taken for it.
+    """
+    for name in ("observation_space", "action_space"):
+        if (numbers := _count(stored[name])) > MOST_NUMBERS:
+            raise ValueError(f"its {name} has {numbers:,} numbers, more than {MOST_NUMBERS:,}")
     return (
         space_from_json(stored["observation_space"]),
         space_from_json(stored["action_space"]),
     )
+
+
+def _count(stored: Json) -> int:
+    """Numbers, or choices, in a stored space: what memory is taken for."""
+    own: dict[str, Callable[[], Any]] = {
+        "Box": lambda: math.prod(stored["shape"]),
+        "Discrete": lambda: stored["n"],
+        "MultiDiscrete": lambda: sum(stored["nvec"]),
+        "MultiBinary": lambda: math.prod(np.atleast_1d(stored["n"]).tolist()),
+        "Text": lambda: stored["max_length"],
+    }
+    if stored["kind"] in own:
+        return abs(int(own[stored["kind"]]()))
+    parts = [stored.get(name) for name in ("feature_space", "node_space", "edge_space")]
+    parts += [part[1] if isinstance(part, list) else part for part in stored.get("spaces", [])]
+    return sum(_count(part) for part in parts if part is not None)
 
 
 @singledispatch

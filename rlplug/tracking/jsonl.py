@@ -50,6 +50,14 @@ class JsonlTracker:
         self._unwritten.append(json.dumps(row, allow_nan=False).encode() + b"\n")
         self._append()
 
+    def catch_up(self) -> None:
+        """Write the rows that were kept.
+
+        Raises:
+            OSError: if they still cannot be written.
+        """
+        self._append()
+
     def episode(self, episode: EpisodeStats) -> None:
         """Reports hold the recent episodes' mean; single ones are not written."""
 

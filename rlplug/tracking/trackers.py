@@ -83,6 +83,14 @@ class Trackers:
         """A line for the console and its log."""
         self.console.message(text)
 
+    def catch_up(self) -> None:
+        """Have rows written that were kept: a checkpoint follows, and they are of before it."""
+        for name in sorted(self._failing):
+            if write := getattr(self._trackers.get(name), "catch_up", None):
+                with suppress(OSError):  # it was named when it began to fail
+                    write()
+                    self._failing.discard(name)
+
     def close(self) -> None:
         """Close every tracker; the console, which may still have a summary to print, stays open."""
         closing, self._failing = dict(self._trackers), set()

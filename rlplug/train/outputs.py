@@ -104,6 +104,7 @@ class Outputs:
         self, state: Mapping[str, State], *, env_steps: int, updates: int, mean_return: float | None
     ) -> None:
         """Begin to write a checkpoint; `mean_return` is of these very weights, or None."""
+        self._trackers.catch_up()
         self.saving.save(
             {**state, "hooks": self._hooks.state_dict()},
             self._about.model_copy(

@@ -167,7 +167,9 @@ def _run(
         outputs = Outputs(
             folder,
             trackers=trackers,
-            checkpoints=CheckpointStore(folder.path, config.checkpoint, warn=trackers.message),
+            checkpoints=CheckpointStore(
+                folder.path, config.checkpoint, warn=trackers.message, logs=[folder.metrics]
+            ),
             config=config.checkpoint,
             hooks=hooks,
             about=CheckpointInfo(

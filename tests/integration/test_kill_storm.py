@@ -11,7 +11,7 @@ from pathlib import Path
 STORM = Path(__file__).parents[1] / "kill_storm.py"
 
 
-def test_killed_at_random_moments_the_run_comes_to_the_same_weights() -> None:
+def test_killed_at_random_moments_the_run_comes_to_the_same_end() -> None:
     done = subprocess.run(
         [sys.executable, str(STORM), "--kills", "4", "--steps", "500"],
         capture_output=True,
@@ -21,6 +21,6 @@ def test_killed_at_random_moments_the_run_comes_to_the_same_weights() -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    said = re.fullmatch(r"(\d) kills, \d of them while .*: the same weights\n", done.stdout)
+    said = re.fullmatch(r"(\d) kills, \d of them while .*: the same end\n", done.stdout)
     assert said
     assert int(said[1]) >= 2

@@ -166,6 +166,39 @@ def test_a_policy_is_told_its_place_and_the_progress_of_the_run(cartpole_run):
     assert policy.weights
 
 
+@pytest.mark.parametrize(
+    ("changed", "numbers"),
+    [
+        ({"observation_space": {"kind": "Box", "shape": [10**6, 10**6]}}, "1,000,000,000,000"),
+        ({"observation_space": {"kind": "MultiBinary", "n": [10**13]}}, "10,000,000,000,000"),
+        ({"action_space": {"kind": "Discrete", "n": 10**12}}, "1,000,000,000,000"),
+        ({"action_space": {"kind": "MultiDiscrete", "nvec": [2, 10**8]}}, "100,000,002"),
+        (
+            {"action_space": {"kind": "Tuple", "spaces": [
+                {"kind": "Discrete", "n": -(10**12)}, {"kind": "Discrete", "n": 10**12},
+            ]}},
+            "2,000,000,000,000",
+        ),
+    ],
+)  # fmt: skip
+def test_spaces_of_absurd_size_are_refused_before_memory_is_taken(
+    cartpole_run, tmp_path, monkeypatch, changed, numbers
+):
+    run = shutil.copytree(cartpole_run, tmp_path / "run")
+    stored = json.loads((run / "spaces.json").read_text())
+    for name, space in changed.items():
+        stored[name] |= space
+    (run / "spaces.json").write_text(json.dumps(stored))
+
+    def take(*_):
+        raise AssertionError("memory was taken")
+
+    for name in ("full", "array", "empty", "zeros"):
+        monkeypatch.setattr(np, name, take)
+    with pytest.raises(RunFolderError, match=f"_space has {numbers} numbers, more than"):
+        load(run)
+
+
 def test_weights_that_do_not_fit_are_refused_in_words(cartpole_run, tmp_path):
     run = shutil.copytree(cartpole_run, tmp_path / "run")
     file = run / "spaces.json"

@@ -349,3 +349,56 @@ def test_a_link_in_a_run_folder_is_not_written_through(tmp_path: Path, name: str
         RunFolder.open(run.path).lock()
     assert RunFolder.open(run.path).state in {"running", "crashed"}
     assert elsewhere.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoints/step-000000001",
+        "checkpoints/step-000000001/manifest.json",
+        "replay/column-0.npy",
+        "videos/one.gif",
+    ],
+)
+def test_nor_is_one_in_the_folders_that_it_writes_to(tmp_path: Path, name: str) -> None:
+    with create(tmp_path) as run:
+        path = run.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path)
+    refused = RunFolder.open(run.path)
+    with pytest.raises(RunFolderError, match=f"{path} is a link"):
+        refused.lock()
+    path.unlink()
+    RunFolder.open(run.path).lock().close()  # the refused one does not hold the lock
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "console.log", ".lock"])
+def test_a_pipe_in_a_run_folder_stops_nobody(tmp_path: Path, name: str) -> None:
+    with create(tmp_path) as run:
+        path = run.path / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RunFolderError, match=f"{path} is a pipe, a socket or a device"):
+        RunFolder.open(run.path).lock()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "huge"])
+def test_settings_and_records_are_read_within_bounds(tmp_path: Path, kind: str) -> None:
+    with create(tmp_path) as run:
+        pass
+
+    def spoil(name: str) -> None:
+        file = run.path / name
+        file.unlink()
+        if kind == "pipe":
+            os.mkfifo(file)
+        else:
+            with file.open("wb") as sparse:
+                sparse.truncate(1 << 40)
+
+    spoil("config.yaml")
+    with pytest.raises(RunFolderError, match="settings of this run cannot be read"):
+        read_config(run.path)
+    spoil("run.json")
+    with pytest.raises(RunFolderError, match=r"run\.json"):
+        RunFolder.open(run.path)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
@@ -105,4 +106,13 @@ def test_a_manifest_that_is_none_is_refused(tmp_path, content, save):
     (path / "manifest.json").write_bytes(content)
 
     with pytest.raises(CheckpointError, match=r"manifest.json cannot be used"):
+        load_checkpoint(path)
+
+
+def test_a_manifest_that_is_a_pipe_is_refused_at_once(tmp_path, save):
+    path = save(tmp_path, 1)
+    (path / "manifest.json").unlink()
+    os.mkfifo(path / "manifest.json")
+
+    with pytest.raises(CheckpointError, match="it is not a regular file"):
         load_checkpoint(path)

@@ -1,5 +1,7 @@
 import errno
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from rlplug.checkpoint import (
     newest_checkpoint,
 )
 from rlplug.config import CheckpointConfig
+from rlplug.errors import CheckpointError
 
 
 def weight(path):
@@ -164,3 +167,36 @@ def test_an_evaluation_that_ends_later_makes_a_checkpoint_the_best(tmp_path, sta
     assert names(tmp_path) == ["step-000000010", "step-000000030", "step-000000040"]
     assert kept.best().name == "step-000000010"
     assert kept.newest().name == "step-000000040"
+
+
+def test_the_logs_up_to_a_checkpoint_are_on_the_disk_before_it(tmp_path, state, monkeypatch):
+    log, absent = tmp_path / "metrics.jsonl", tmp_path / "absent.jsonl"
+    log.write_text("{}")
+    kept = CheckpointStore(tmp_path, CheckpointConfig(), logs=[log, absent])
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append(str(Path(f"/proc/self/fd/{file}").readlink()))
+    )
+    kept.save(state(), CheckpointInfo(env_steps=10))
+
+    assert synced.count(str(log)) == 1
+    assert synced.index(str(log)) < min(
+        index for index, name in enumerate(synced) if name.endswith("manifest.json")
+    )
+
+
+def test_a_log_that_the_disk_does_not_take_is_an_error_of_the_checkpoint(
+    tmp_path, state, monkeypatch
+):
+    log = tmp_path / "metrics.jsonl"
+    log.write_text("{}")
+    kept = CheckpointStore(tmp_path, CheckpointConfig(), logs=[log])
+
+    def fails(file):
+        if Path(f"/proc/self/fd/{file}").readlink() == log:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(CheckpointError, match="step-000000010: Input/output error"):
+        kept.save(state(), CheckpointInfo(env_steps=10))
+    assert names(tmp_path) == []

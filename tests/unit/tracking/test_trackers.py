@@ -1,4 +1,6 @@
+import errno
 import io
+import json
 
 import pytest
 
@@ -106,6 +108,26 @@ def test_a_tracker_that_keeps_its_rows_is_named_once_and_called_again(console):
     told = [line for line in messages(console) if "metrics.jsonl" in line]
     assert len(told) == 2  # once for each time that it began to fail
     assert "cannot be written (ValueError: no such project). Training goes on" in told[0]
+    assert trackers.problems == []
+
+
+def test_rows_that_were_kept_are_written_before_a_checkpoint(console, tmp_path, monkeypatch):
+    tracker, write = JsonlTracker(tmp_path), JsonlTracker._append
+    trackers = Trackers(console, {"metrics.jsonl": tracker, "cloud": Tape()})
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JsonlTracker, "_append", full)
+    trackers.write(100, {"loss": 1.0})
+    trackers.catch_up()
+    assert (tmp_path / "metrics.jsonl").read_text() == ""
+    monkeypatch.setattr(JsonlTracker, "_append", write)
+    trackers.catch_up()
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["env_steps"] == 100
+    trackers.catch_up()
+    trackers.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
     assert trackers.problems == []
 
 

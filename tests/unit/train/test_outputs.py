@@ -82,20 +82,20 @@ def test_a_checkpoint_is_recorded_with_the_newest_evaluation_then_told(calls: li
     assert out.saving.last == Path("runs/x/checkpoints/step-7")
     names = [call[0] for call in calls]
     assert names == [
-        "trackers.evaluation", "hooks.evaluation_ended", "hooks.state_dict", "checkpoints.begin",
-        "folder.update", "hooks.checkpoint_saved",
+        "trackers.evaluation", "hooks.evaluation_ended", "trackers.catch_up", "hooks.state_dict",
+        "checkpoints.begin", "folder.update", "hooks.checkpoint_saved",
     ]  # fmt: skip
-    _, state, info = calls[3]
+    _, state, info = calls[4]
     assert state == {"agent": {}, "hooks": {"best": 3}}
     assert (info.algorithm, info.env_steps, info.updates, info.mean_return) == ("dqn", 7, 3, 2.0)
-    assert calls[4] == ("folder.update", 7, report.to_dict())
+    assert calls[5] == ("folder.update", 7, report.to_dict())
 
 
 def test_without_an_evaluation_the_record_keeps_the_one_it_has(calls: list[Any]) -> None:
     out = outputs(calls, resume_at=3)
     out.save({}, env_steps=7, updates=3, mean_return=None)
     out.saving.wait()
-    assert calls[2] == ("folder.update", 7)
+    assert calls[3] == ("folder.update", 7)
 
 
 def test_hooks_continue_with_the_state_of_a_checkpoint(calls: list[Any]) -> None:
