@@ -14,6 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BANNED_STEMS = {"utils", "common", "helpers", "misc", "core", "base", "types", "manager"}
 FOUNDATION = {
     "data", "config", "seeding", "errors", "protocols", "specs", "durable", "versions", "changes",
+    "foreign_files",
 }  # fmt: skip
 
 # What each part may import from rlplug at run time, beside the foundation and itself.
