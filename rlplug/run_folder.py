@@ -327,7 +327,7 @@ def _take_lock(folder: Path) -> TextIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.seek(0)
-        holder = file.read().strip() or "another process"
+        holder = file.read(200).strip() or "another process"
         file.close()
         raise RunFolderError(
             f"Run folder {folder} is in use by {holder}. Wait until it has ended, or stop it first."

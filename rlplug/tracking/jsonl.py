@@ -8,12 +8,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rlplug.durable import replace_file
+from rlplug.errors import RunFolderError
+from rlplug.foreign_files import read_small_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from rlplug.data import EpisodeStats
+
+
+_MOST_BYTES = 2_000_000_000
+"""Of a history that a resumed run goes on with: a million rows."""
 
 
 class JsonlTracker:
@@ -86,10 +92,18 @@ class JsonlTracker:
 
 
 def drop_rows_after(path: Path, env_steps: int) -> None:
-    """Keep the whole rows up to `env_steps`; a torn row, as a crash leaves one, goes too."""
+    """Keep the whole rows up to `env_steps`; a torn row, as a crash leaves one, goes too.
+
+    Raises:
+        RunFolderError: if it cannot be read.
+    """
     if not path.exists():
         return
-    lines = path.read_bytes().splitlines(keepends=True)
+    try:
+        lines = read_small_file(path, _MOST_BYTES).splitlines(keepends=True)
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}. Put it back as it was written."
+        raise RunFolderError(msg) from error
     kept = [line for line in lines if _is_row_up_to(line, env_steps)]
     if kept != lines:
         replace_file(path, b"".join(kept))

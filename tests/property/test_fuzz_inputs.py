@@ -235,7 +235,7 @@ FILES = ("run.json", "spaces.json", "metrics.jsonl", "console.log", ".lock", "*"
 @given(
     st.sampled_from(FILES),
     st.floats(0, 0.999),
-    st.sampled_from(["edit", "remove", "link", "folder"]),
+    st.sampled_from(["edit", "remove", "link", "folder", "pipe", "huge"]),
     edits,
 )
 def test_a_damaged_run_folder_is_used_as_far_as_it_is_whole(
@@ -270,6 +270,11 @@ def damage(file: Path, how: str, changes: list[Edit], elsewhere: Path) -> None:
         file.symlink_to(elsewhere)
     elif how == "folder":
         file.mkdir()
+    elif how == "pipe":
+        os.mkfifo(file)
+    elif how == "huge":
+        with file.open("wb") as sparse:
+            sparse.truncate(1 << 40)
 
 
 @fuzz

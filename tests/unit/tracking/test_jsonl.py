@@ -1,10 +1,12 @@
 import json
+import os
 import resource
 import time
 
 import numpy as np
 import pytest
 
+from rlplug.errors import RunFolderError
 from rlplug.tracking import JsonlTracker
 
 
@@ -137,3 +139,15 @@ def test_closing_on_a_full_disk_says_so(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     tracker.close()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "huge"])
+def test_a_history_that_is_none_is_refused_on_resume(tmp_path, kind):
+    file = tmp_path / "metrics.jsonl"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        with file.open("wb") as sparse:
+            sparse.truncate(1 << 40)
+    with pytest.raises(RunFolderError, match=r"metrics\.jsonl cannot be read: it "):
+        JsonlTracker(tmp_path, resume_at=100)
