@@ -1,14 +1,17 @@
 """Every built-in algorithm that is stopped and goes on ends with the bits of one that was not.
 
-The algorithms are those of the registry, so that a new one is held to it by being registered. What
-else changes what a run has to remember is added below: noise, windows, priorities, whole episodes,
-recurrent states, normalisers, environments that take no state.
+It goes on in a process of its own: nothing but the run folder comes with it. The algorithms are
+those of the registry, so that a new one is held to it by being registered. What else changes what a
+run has to remember is added below: noise, windows, priorities, whole episodes, recurrent states,
+normalisers, environments that take no state.
 """
 
 from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +27,10 @@ from rlplug.registry import discovery
 from rlplug.resolve import check, flatten, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    Resume = Callable[[Path], list[float]]
 
 STEPS, STOP = 240, 130
 """Of the run, and where it is stopped: within an episode, a window and a ring."""
@@ -62,6 +68,29 @@ MORE = {
     ),
     "one long episode": ("dqn", "cartpole", {"env.max_episode_steps": 500, "launch.num_envs": 1}),
 }  # fmt: skip
+
+
+RESUMER = """
+import json, os, sys, traceback
+import rlplug, rlplug.changes, rlplug.train.run
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+os.fsync = lambda _: None
+for line in sys.stdin:
+    run_dir, rlplug.changes.SMALLEST_BYTES, rlplug.changes.BLOCK_BYTES = json.loads(line)
+    if os.fork() == 0:
+        code = 1
+        try:
+            print(json.dumps(rlplug.resume(run_dir).evaluation.returns), file=answers, flush=True)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    if os.wait()[1] != 0:
+        print("null", file=answers, flush=True)
+"""
+"""Resumes each run in a fork of a process that has only imported: one import for all of them."""
 
 
 def built_in() -> list[str]:
@@ -121,6 +150,28 @@ def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rlplug.durable.os, "fsync", lambda _: None)
 
 
+@pytest.fixture(scope="module")
+def resume() -> Iterator[Resume]:
+    """Go on with a run in a new process; returns what its final evaluation came to."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RESUMER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    orders, answers = process.stdin, process.stdout
+
+    def call(run_dir: Path) -> list[float]:
+        blocks = (rlplug.changes.SMALLEST_BYTES, rlplug.changes.BLOCK_BYTES)
+        print(json.dumps([str(run_dir), *blocks]), file=orders, flush=True)
+        returns: list[float] = json.loads(answers.readline())
+        assert returns is not None, "the traceback is on standard error"
+        return returns
+
+    with process:
+        yield call
+        orders.close()
+
+
 @pytest.fixture
 def stop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first run that comes to STOP is told to stop."""
@@ -144,9 +195,13 @@ def stop_once(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 @pytest.mark.usefixtures("stop_once")
 def test_stopped_and_resumed_it_is_the_run_that_was_not_stopped(
-    tmp_path: Path, algorithm: str, environment: str | None, more: dict[str, Any]
+    tmp_path: Path,
+    resume: Resume,
+    algorithm: str,
+    environment: str | None,
+    more: dict[str, Any],
 ) -> None:
-    compare(tmp_path, algorithm, environment or environment_for(algorithm), more)
+    compare(tmp_path, resume, algorithm, environment or environment_for(algorithm), more)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +211,15 @@ def test_stopped_and_resumed_it_is_the_run_that_was_not_stopped(
 )
 @pytest.mark.usefixtures("stop_once")
 def test_a_replay_that_is_saved_by_blocks_comes_back_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, more: dict[str, Any]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resume: Resume,
+    algorithm: str,
+    more: dict[str, Any],
 ) -> None:
     monkeypatch.setattr(rlplug.changes, "SMALLEST_BYTES", 0)
     monkeypatch.setattr(rlplug.changes, "BLOCK_BYTES", 256)
-    run_dir = compare(tmp_path, algorithm, environment_for(algorithm), more)
+    run_dir = compare(tmp_path, resume, algorithm, environment_for(algorithm), more)
     newest = newest_checkpoint(run_dir)
     assert newest is not None
     segments = list(newest.glob("segment-*"))
@@ -171,7 +230,9 @@ def test_a_replay_that_is_saved_by_blocks_comes_back_as_well(
     )  # an earlier checkpoint's
 
 
-def compare(tmp_path: Path, algorithm: str, environment: str, more: dict[str, Any]) -> Path:
+def compare(
+    tmp_path: Path, resume: Resume, algorithm: str, environment: str, more: dict[str, Any]
+) -> Path:
     """Stop a run and resume it beside one that is not stopped; returns the folder of the first."""
     settings = small(algorithm, environment, more)
 
@@ -186,16 +247,16 @@ def compare(tmp_path: Path, algorithm: str, environment: str, more: dict[str, An
     (record,) = (tmp_path / "stopped").rglob("run.json")
     at_the_stop = json.loads(record.read_text())["env_steps"]
     assert STOP <= at_the_stop < STEPS
-    resumed = rlplug.resume(record.parent)
+    returns = resume(record.parent)
     unbroken = train("unbroken")
 
-    assert differing_leaf(leaves_of(unbroken.run_dir), leaves_of(resumed.run_dir)) is None
-    assert rows_of(resumed.run_dir) == rows_of(unbroken.run_dir)
-    assert resumed.evaluation.returns == unbroken.evaluation.returns
+    assert differing_leaf(leaves_of(unbroken.run_dir), leaves_of(record.parent)) is None
+    assert rows_of(record.parent) == rows_of(unbroken.run_dir)
+    assert returns == unbroken.evaluation.returns
     updates = [row["updates"] for row in rows_of(unbroken.run_dir) if "updates" in row]
     assert 0 < updates[len(updates) // 2] < updates[-1]  # it learned before the stop and after it
-    resumed_dir: Path = resumed.run_dir
-    return resumed_dir
+    resumed: Path = record.parent
+    return resumed
 
 
 def test_what_is_compared_does_tell_two_runs_apart(tmp_path: Path) -> None:
