@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from rlplug.config import RunConfig
 from rlplug.errors import ConfigError
+from rlplug.foreign_files import read_small_file
 from rlplug.registry import discovery
 from rlplug.resolve.names import find
 from rlplug.settings.fields import Text
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from rlplug.resolve.names import Found
     from rlplug.specs import Preset
+
+
+_MOST_BYTES = 10_000_000
+"""Of a file of settings, which has a few thousand."""
 
 
 class Shortcuts(TypedDict, total=False):
@@ -62,7 +67,9 @@ def file_layer(config: Path | str | RunConfig | Mapping[str, Any]) -> Layer:
         return Layer("file", dict(config), "config: ")
     path = Path(config)
     try:
-        text = path.read_text(encoding="utf-8")
+        # a pipe is read to its end: `--config <(...)`
+        content = read_small_file(path, _MOST_BYTES) if path.is_file() else path.read_bytes()
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         msg = f"The config file {path} cannot be read: {reason}."

@@ -46,6 +46,8 @@ class Shape:
             if _is_config(annotation):
                 self.configs.update(dict.fromkeys(_kinds(annotation), annotation))
         origins = {get_origin(annotation) or annotation for annotation, _ in self._parts}
+        self.is_section = len(self._parts) == 1 and set(self.configs) == {None}
+        """Whether it takes the settings of one config and nothing else."""
         self.allows_none = bool(origins & {types.NoneType, Any})
         self.is_mapping = dict in origins
         self.choices = tuple(self._choices())

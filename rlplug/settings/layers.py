@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rlplug.config import Config
 from rlplug.errors import ConfigError
 from rlplug.settings.fields import Shape, Text, anything, defaults, shapes
 from rlplug.settings.words import show, unknown_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    from rlplug.config import Config
 
 DEFAULT = "default"
 """The layer of values that nobody set."""
@@ -125,6 +124,10 @@ class _Merge:
             return self.slot(shape, below, value, name)
         if isinstance(value, dict) and shape.is_mapping:
             return self.mapping(below, value, name)
+        if shape.is_section and not isinstance(value, dict | Config):
+            # a layer above would hide it, whose mapping takes its place
+            problem = f"{name}: {show(value)} is not a mapping."
+            raise ConfigError(self.layer.place(name) + problem)
         self.take(name)
         return value
 

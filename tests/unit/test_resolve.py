@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -260,3 +262,16 @@ def test_settings_can_be_put_over_those_of_a_run(tmp_path: Path) -> None:
     resolved = load_run(tmp_path, [("train.steps", "5e5")])
     assert resolved.config.train.steps == 500_000  # type: ignore[attr-defined]
     assert resolved.layers["train.steps"] == "command line"
+
+
+def test_a_settings_file_beyond_all_bounds_is_refused_and_a_pipe_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.yaml").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(ConfigError, match=r"huge\.yaml cannot be read: it has 1,099,"):
+        resolve("dqn", "cartpole", config=tmp_path / "huge.yaml")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("seed: 3\n",), daemon=True)
+    writer.start()
+    assert resolve("dqn", "cartpole", config=pipe).config.seed == 3
+    writer.join(10)

@@ -160,6 +160,14 @@ def test_an_unknown_kind_is_refused_with_those_there_are(kind: object) -> None:
         merged({"agent": {"head": {"kind": kind}}})
 
 
+def test_a_section_that_is_none_is_refused_even_where_a_layer_above_would_hide_it() -> None:
+    for value in ("junk", 3, None, [1]):
+        with pytest.raises(ConfigError, match=r"^agent: .* is not a mapping\.$"):
+            merged({"agent": value}, {"agent": {"batch_size": 8}})
+    ours = merged({"agent": Agent(batch_size=9)}, {"agent": {"batch_size": 8}})
+    assert ours.values["agent"]["batch_size"] == 8
+
+
 def test_an_error_opens_with_the_place_in_the_file() -> None:
     lines = {"agent": 1, "agent.nope": 7}
     layer = Layer("file", {"agent": {"nope": 1}}, "a.yaml, line {line}: ", lines)
