@@ -28,6 +28,12 @@ SMALL = (
     "--evaluate.episodes 2 --evaluate.final_episodes 4 --tracking.tensorboard false"
 )
 """Settings with which a thousand steps take a fraction of a second."""
+SMALL_ON_POLICY = (
+    "--preset none --agent.network.hidden_sizes [8] --agent.batch_size 16 --agent.epochs 2 "
+    "--train.rollout_length 8 --evaluate.num_envs 2 --evaluate.episodes 2 "
+    "--evaluate.final_episodes 4 --tracking.tensorboard false"
+)
+"""The same for agents that learn from rollouts."""
 
 
 class Outcome(NamedTuple):
@@ -54,7 +60,7 @@ class Lab:
     def train(self, line: str, *more: str) -> Path:
         """Run `rlplug train LINE` with small settings, which the line may override."""
         known = set(self.runs())
-        outcome = self(f"train {SMALL} --console plain {line}", *more)
+        outcome = self(f"train {_small(line)} --console plain {line}", *more)
         assert outcome.code == 0, outcome.err
         (new,) = set(self.runs()) - known
         return new
@@ -71,7 +77,12 @@ class Lab:
         """Start `rlplug train LINE` in a process of its own, as `train` does in this one."""
         paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
         return subprocess.Popen(
-            [sys.executable, "-m", "rlplug", *f"train {SMALL} --console plain {line}".split()],
+            [
+                sys.executable,
+                "-m",
+                "rlplug",
+                *f"train {_small(line)} --console plain {line}".split(),
+            ],
             cwd=self.folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
             stdout=subprocess.PIPE,
@@ -109,6 +120,10 @@ class Lab:
         _order_finals(state)
         leaves = dict(_leaves(state))
         return {name: leaf for name, leaf in leaves.items() if "seconds" not in name}
+
+
+def _small(line: str) -> str:
+    return SMALL_ON_POLICY if line.split()[0].endswith("ppo") else SMALL
 
 
 def _order_finals(state: dict[str, Any]) -> None:

@@ -118,15 +118,55 @@ def test_ctrl_c_in_the_last_evaluation_leaves_a_complete_run(lab, monkeypatch):
     assert lab.record(run_dir)["state"] == "finished"
 
 
-def test_killed_it_counts_as_crashed_and_resumes(lab, stopped_at):
-    with stopped_at(333, INTERRUPTING) as process:
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [
+        (INTERRUPTING, 333),
+        (
+            "recurrent-ppo cartpole-positions --env.wrappers interrupting_wrapper:Interrupting "
+            "--launch.num_envs 2 --steps 640",
+            171,
+        ),
+    ],
+    ids=["one environment", "two environments and a memory"],
+)
+def test_killed_it_counts_as_crashed_and_resumes(lab, stopped_at, settings, step):
+    with stopped_at(step, settings) as process:
         process.kill()
     (broken,) = lab.runs()
     assert lab.record(broken)["state"] == "running"
     assert RunFolder.open(lab.folder / broken).state == "crashed"
-    outcome = lab(f"train --resume {broken}")
+    outcome = lab(f"train --resume {broken} --console plain")
     assert outcome.code == 0, outcome.err
-    unbroken = lab.train(INTERRUPTING)
+    assert "resumed at " in outcome.out
+    unbroken = lab.train(settings)
+    assert lab.state(broken) == lab.state(unbroken)
+    assert lab.rows(broken) == lab.rows(unbroken)
+    rows = lab.rows(broken)
+    assert len({(row["env_steps"], "updates" in row) for row in rows}) == len(rows)
+
+
+def test_sigterm_with_a_large_replay_saves_within_the_grace_of_a_scheduler(lab, stopped_at):
+    settings = (
+        "dqn atari_shaped:AtariShaped --env.wrappers interrupting_wrapper:Interrupting "
+        "--env.max_episode_steps 300 --launch.num_envs 4 --replay.capacity 3000 "
+        "--steps 3000 --train.warmup_env_steps 2900 --checkpoint.every_env_steps 3000 "
+        "--evaluate.every_env_steps 3000 --evaluate.final_episodes 1 --evaluate.num_envs 1"
+    )
+    with stopped_at(650, settings) as process:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=30)
+    assert process.returncode == 143
+    (broken,) = lab.runs()
+    newest = newest_checkpoint(lab.folder / broken)
+    assert 2600 <= lab.record(broken)["env_steps"] == lab.checkpoint_steps(broken)[-1] < 3000
+    segments = [file.stat().st_size for file in newest.glob("segment-*")]
+    assert sum(segments) > 2600 * 84 * 84  # nothing of it was on the disk before
+
+    resumed = lab(f"train --resume {broken}")
+    assert resumed.code == 0, resumed.err
+    unbroken = lab.train(settings)
     assert lab.state(broken) == lab.state(unbroken)
     assert lab.rows(broken) == lab.rows(unbroken)
 
