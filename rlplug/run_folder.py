@@ -44,12 +44,13 @@ if TYPE_CHECKING:
 
 RunState = Literal["running", "finished", "interrupted", "crashed"]
 _LOCK, _CONFIG, _RECORD = ".lock", "config.yaml", "run.json"
+_PARTIAL = ".partial-"
+"""Begins the name of a folder that is being built."""
 _LEVELS = 3
 """`<env>/<algorithm>/<time>-<seed>` below the folder of all runs."""
 _MOST_BYTES = 10_000_000
 """Of `config.yaml` and `run.json`: a few kilobytes, unless they are none of ours."""
 _WRITTEN_BELOW = ("checkpoints", "replay", "videos")
-"""Folders in which a run writes files."""
 
 
 class RunRecord(BaseModel):
@@ -129,7 +130,7 @@ class RunFolder:
             platform=platform.platform(),
             started=started,
         )
-        partial = parent / f".partial-{os.getpid()}-{time.monotonic_ns()}"
+        partial = parent / f"{_PARTIAL}{os.getpid()}-{time.monotonic_ns()}"
         run = cls(partial, record)
         try:
             partial.mkdir(parents=True)
@@ -269,10 +270,20 @@ class RunFolder:
 
 
 def runs_below(root: Path) -> Iterator[RunFolder]:
-    """Every run folder below the folder of all runs; what cannot be read is passed over."""
-    for file in sorted(root.glob("/".join("*" * _LEVELS) + f"/{_RECORD}")):
-        with suppress(RunFolderError):
-            yield RunFolder(file.parent, _read_record(file))
+    """Every run folder below the folder of all runs, or below one in it.
+
+    What cannot be read is passed over, and what a process that was killed had only begun.
+    """
+    for levels in range(_LEVELS, -1, -1):
+        for file in sorted(root.glob("*/" * levels + _RECORD)):
+            if is_complete(file.parent):
+                with suppress(RunFolderError):
+                    yield RunFolder(file.parent, _read_record(file))
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a run folder has its name; one that a kill left half made never gets it."""
+    return not folder.name.startswith(_PARTIAL)
 
 
 def read_config(path: Path) -> dict[str, Any]:

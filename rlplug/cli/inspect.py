@@ -1,4 +1,4 @@
-"""`rlplug inspect RUN|CHECKPOINT`: what it holds, read as text; nothing of it is run."""
+"""`rlplug inspect RUN[:CHECKPOINT]`: what it holds, read as text; nothing of it is run."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from rlplug.checkpoint import (
 from rlplug.cli import options
 from rlplug.cli.completion import complete_run
 from rlplug.cli.outcome import describe_return, print_lines
-from rlplug.cli.runs import find_run
+from rlplug.cli.runs import find_run, find_source
 from rlplug.cli.tables import show_table
 from rlplug.errors import CheckpointError
 from rlplug.run_folder import RunFolder
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 What = Annotated[
     str,
     typer.Argument(
-        metavar="RUN|CHECKPOINT",
-        help="Folder of a run or of one of its checkpoints; 'last' is the newest run below runs/.",
+        metavar="RUN[:CHECKPOINT]",
+        help="Folder of a run or of one of its checkpoints, or RUN:best; 'last' is the newest run "
+        "below runs/.",
         autocompletion=complete_run,
     ),
 ]
@@ -39,13 +40,23 @@ def command(what: What, *, as_json: options.AsJson = False) -> None:
 
     Nothing of it is run, and no plugin is needed.
     """
-    path = find_run(what)
+    path = _find(what)
     if (path / "manifest.json").is_file():
         report = about_checkpoint(path)
         print(json.dumps(report, indent=2)) if as_json else _show_checkpoint(report)
     else:
         report = about_run(RunFolder.open(path))
         print(json.dumps(report, indent=2)) if as_json else _show_run(report)
+
+
+def _find(what: str) -> Path:
+    """A folder as it is, or the checkpoint that `RUN:CHECKPOINT` names."""
+    source = find_source(what, Path("runs"))
+    if source is None or ":" not in source or Path(source).exists():
+        return find_run(what)
+    from rlplug.train.initial import InitialWeights
+
+    return InitialWeights.of(source).checkpoint
 
 
 def about_checkpoint(path: Path) -> dict[str, Any]:

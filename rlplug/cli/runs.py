@@ -11,7 +11,7 @@ import typer
 from rlplug.checkpoint import best_checkpoint, read_manifest
 from rlplug.cli.tables import show_table
 from rlplug.errors import CheckpointError, RunFolderError
-from rlplug.run_folder import runs_below
+from rlplug.run_folder import is_complete, runs_below
 
 if TYPE_CHECKING:
     from rlplug.run_folder import RunFolder
@@ -86,7 +86,7 @@ def find_run(run: str, root: Path = Path("runs")) -> Path:
     """
     if run != LAST or Path(run).is_dir():
         return Path(run)
-    found = list(root.glob("*/*/*/config.yaml"))
+    found = [file for file in root.glob("*/*/*/config.yaml") if is_complete(file.parent)]
     if not found:
         msg = f"There is no run in {root.resolve()}. Start one: rlplug train dqn cartpole"
         raise RunFolderError(msg)

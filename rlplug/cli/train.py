@@ -112,10 +112,18 @@ def _resume(
     Raises:
         ConfigError: if that would make it another run.
     """
-    from rlplug.resolve import load_run
+    from rlplug.resolve import CONFIG_FILE, load_run
+    from rlplug.run_folder import RunFolder
     from rlplug.train.resuming import require_resumable
     from rlplug.train.run import resume
 
+    if not (folder / CONFIG_FILE).exists():
+        run = RunFolder.open(folder).path
+        msg = (
+            f"{folder} lies in the run {run}, which goes on from its newest checkpoint: --resume "
+            f"{run}. For a new run with the weights of another one: --init-from {run}:CHECKPOINT."
+        )
+        raise ConfigError(msg)
     require_resumable(name for name, _ in asked)
     config = load_run(folder, asked).config
     names = (config.algorithm, config.environment)

@@ -123,7 +123,7 @@ class Lab:
 
 
 def _small(line: str) -> str:
-    return SMALL_ON_POLICY if line.split()[0].endswith("ppo") else SMALL
+    return SMALL_ON_POLICY if line.split(maxsplit=1)[0].endswith("ppo") else SMALL
 
 
 def _order_finals(state: dict[str, Any]) -> None:

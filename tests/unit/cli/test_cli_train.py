@@ -134,7 +134,7 @@ def test_without_a_preset_none_is_used(cli: Any, trainer: Trainer) -> None:
         ("train dqn LunarLandr-v3", ["'LunarLandr-v3'", "'LunarLander-v3'"]),
         ("train dqn nomodule:Env-v0", ["nomodule"]),
         ("train dqn pendulum --dry-run", ["discrete actions", "Box(1,)"]),
-        ("train --resume nope", ["nope does not exist"]),
+        ("train --resume nope", ["No run folder at nope: nothing is there"]),
         ("train --resume last", ["There is no run", "rlplug train"]),
         ("show dqnn cartpole", ["'dqn'"]),
         ("train dqnn --agent.x 3", ["Name an algorithm"]),
@@ -297,6 +297,21 @@ def test_a_resumed_run_stays_the_run_it_is(
     outcome = cli(f"train --resume last {line}")
     assert outcome.code == 2
     assert words in outcome.err
+    assert not trainer.resumed
+
+
+def test_a_run_goes_on_from_its_newest_checkpoint_and_from_no_other(
+    cli: Any, trainer: Trainer, run_dir: Path
+) -> None:
+    path = run_dir / "checkpoints" / "step-000000010"
+    path.mkdir(parents=True)
+    outcome = cli(f"train --resume {path} --steps 900")
+    assert outcome.code == 2
+    assert f"goes on from its newest checkpoint: --resume {run_dir}." in outcome.err
+    assert f"--init-from {run_dir}:CHECKPOINT" in outcome.err
+    outcome = cli("train --resume latest")
+    assert outcome.code == 2
+    assert "No run folder at latest" in outcome.err
     assert not trainer.resumed
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -50,6 +52,36 @@ def test_a_checkpoint_tells_what_it_holds(cli: Any, run: RunFolder) -> None:
     text = cli(f"inspect {path}").out
     for words in ("dqn on cartpole", "100 environment steps, 9 updates", "40.0", report["sha256"]):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("what", "steps"), [("last:best", 100), ("last:last", 200), ("last:step-000000100", 100)]
+)
+def test_a_checkpoint_is_named_as_init_from_names_it(
+    cli: Any, run: RunFolder, what: str, steps: int
+) -> None:
+    assert json.loads(cli(f"inspect {what} --json").out)["env_steps"] == steps
+    by_path = json.loads(cli(f"inspect {what.replace('last', str(run.path), 1)} --json").out)
+    assert by_path["env_steps"] == steps
+    wrong = cli("inspect last:worst")
+    assert wrong.code == 1
+    assert "has no checkpoint 'worst'" in wrong.err
+
+
+@pytest.mark.parametrize("levels", range(4))
+def test_runs_are_found_from_any_folder_above_them(cli: Any, run: RunFolder, levels: int) -> None:
+    root = (run.path, *run.path.parents)[levels]
+    (row,) = json.loads(cli(f"runs {root} --json").out)
+    assert row["run_dir"] == str(run.path)
+
+
+def test_a_run_whose_making_was_killed_is_none(cli: Any, run: RunFolder) -> None:
+    partial = shutil.copytree(run.path, run.path.with_name(".partial-7-7"))
+    os.utime(partial / "config.yaml", (2e9, 2e9))
+    assert len(json.loads(cli("runs --json").out)) == 1
+    assert json.loads(cli("inspect last --json").out)["run_dir"] == str(
+        run.path.relative_to(run.path.parents[3])
+    )
 
 
 def test_a_run_tells_its_state_and_its_checkpoints(cli: Any, run: RunFolder) -> None:
