@@ -301,14 +301,20 @@ def test_a_resumed_run_stays_the_run_it_is(
 
 
 def test_a_run_goes_on_from_its_newest_checkpoint_and_from_no_other(
-    cli: Any, trainer: Trainer, run_dir: Path
+    cli: Any, trainer: Trainer, tmp_path: Path
 ) -> None:
-    path = run_dir / "checkpoints" / "step-000000010"
-    path.mkdir(parents=True)
+    from rlplug.run_folder import RunFolder
+
+    run = RunFolder.create(
+        tmp_path / "runs", resolve("dqn", "cartpole").config, command=[], versions={}
+    )
+    run.close()
+    path = run.checkpoints / "step-000000010"
+    path.mkdir()
     outcome = cli(f"train --resume {path} --steps 900")
     assert outcome.code == 2
-    assert f"goes on from its newest checkpoint: --resume {run_dir}." in outcome.err
-    assert f"--init-from {run_dir}:CHECKPOINT" in outcome.err
+    assert f"goes on from its newest checkpoint: --resume {run.path}." in outcome.err
+    assert f"--init-from {run.path}:CHECKPOINT" in outcome.err
     outcome = cli("train --resume latest")
     assert outcome.code == 2
     assert "No run folder at latest" in outcome.err
