@@ -201,7 +201,9 @@ def test_stopped_and_resumed_it_is_the_run_that_was_not_stopped(
     environment: str | None,
     more: dict[str, Any],
 ) -> None:
-    compare(tmp_path, resume, algorithm, environment or environment_for(algorithm), more)
+    assert_resumed_is_unbroken(
+        tmp_path, resume, algorithm, environment or environment_for(algorithm), more
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,9 @@ def test_a_replay_that_is_saved_by_blocks_comes_back_as_well(
 ) -> None:
     monkeypatch.setattr(rlplug.changes, "SMALLEST_BYTES", 0)
     monkeypatch.setattr(rlplug.changes, "BLOCK_BYTES", 256)
-    run_dir = compare(tmp_path, resume, algorithm, environment_for(algorithm), more)
+    run_dir = assert_resumed_is_unbroken(
+        tmp_path, resume, algorithm, environment_for(algorithm), more
+    )
     newest = newest_checkpoint(run_dir)
     assert newest is not None
     segments = list(newest.glob("segment-*"))
@@ -230,7 +234,7 @@ def test_a_replay_that_is_saved_by_blocks_comes_back_as_well(
     )  # an earlier checkpoint's
 
 
-def compare(
+def assert_resumed_is_unbroken(
     tmp_path: Path, resume: Resume, algorithm: str, environment: str, more: dict[str, Any]
 ) -> Path:
     """Stop a run and resume it beside one that is not stopped; returns the folder of the first."""

@@ -26,11 +26,20 @@ def a_run(root: Path, state: str = "interrupted", *, steps: int = 5, **settings:
         return run.path
 
 
+def is_refused(names: list[str]) -> bool:
+    try:
+        require_resumable(names)
+    except ConfigError:
+        return True
+    return False
+
+
 @pytest.mark.parametrize(
     "name", ["device", "train.steps", "evaluate.episodes", "evaluate", "launch.threads"]
 )
 def test_what_leaves_the_past_as_it_was_may_change(name: str) -> None:
-    require_resumable([name])
+    assert not is_refused([name])
+    assert is_refused([name, "seed"])
 
 
 @pytest.mark.parametrize(
