@@ -58,6 +58,9 @@ class AlgorithmConformance(Spec):
     """By dotted setting: how to change what the kit cannot change by itself."""
     without_effect: dict[str, str] = {}
     """Settings that change nothing a run learns, does or times, each with the reason."""
+    settings_of: ImportString | None = None
+    """The spec of the algorithm with which the settings are tried, where several are one config,
+    agent, policy and trainer under different defaults; None tries them with this one."""
     expected_failures: dict[str, str] = {}
     """Checks that fail, each with the reason; one that passes after all is reported."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,14 @@ def run_model(algorithm: AlgorithmSpec, env_config: str, trainer: TrainerSpec) -
         "env": env_config,
         "train": trainer.config,
     }
-    typed: dict[str, Any] = {name: (_section(path), ...) for name, path in paths.items() if path}
-    if not trainer.replay_config:
-        typed["replay"] = (type(None), None)
-    return create_model("RunConfig", __base__=RunConfig, **typed)
+    return _run_model(**{name: _section(path) for name, path in paths.items() if path})
+
+
+@functools.cache
+def _run_model(**sections: type[Config]) -> type[RunConfig]:
+    """One class for each combination: making one costs more than checking values with it."""
+    typed: dict[str, Any] = {name: (section, ...) for name, section in sections.items()}
+    return create_model("RunConfig", __base__=RunConfig, **({"replay": (type(None), None)} | typed))
 
 
 def provenance(config: Config, merged: Merged) -> dict[str, str]:

@@ -5,51 +5,70 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rlplug.errors import ConfigError
+from rlplug.registry.discovery import import_string
 from rlplug.resolve import flatten
 from rlplug.testing import scenes
 from rlplug.testing.check import Checks, require
 from rlplug.testing.comparison import differs
 from rlplug.testing.flips import Case, cases
+from rlplug.testing.subject import AlgorithmSubject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rlplug.testing.scenes import Scene
-    from rlplug.testing.subject import AlgorithmSubject, Fingerprint
+    from rlplug.testing.subject import Fingerprint
 
 CHECKS = Checks()
 _OURS = {"replay.storage", "replay.frame_stack", "replay.sampler.new_priority"}
 """Settings of rlplug's own replay that show in its memory and speed, or with workers, alone."""
-_shared: dict[tuple[str, ...], list[str]] = {}
-"""What was found of a config, agent, policy and trainer: algorithms of a family share them."""
+_found: dict[tuple[str | None, ...], list[str]] = {}
+"""What is wrong with the settings of an algorithm that has been tried in this process."""
 
 
 @CHECKS.add("every setting matters")
 def every_setting_matters(subject: AlgorithmSubject) -> str | None:
     """Each setting of agent, replay and train changes weights, actions, targets or an event.
 
-    Algorithms that share config, agent, policy and trainer are one family, and tried once.
+    A family over one config, agent, policy and trainer, whose members differ in defaults alone,
+    is proven once: by the member that the others name as `settings_of`.
     """
-    spec, declared = subject.spec, subject.declared
-    told = declared.model_dump_json(include={"flips", "without_effect"})
-    family = (spec.config, spec.agent, spec.policy, spec.trainer, told)
-    is_known = family in _shared
-    if not is_known:
-        _shared[family] = [
+    one = _stands_for(subject)
+    spec = one.spec
+    key = (spec.name, spec.config, spec.agent, spec.policy, spec.trainer, spec.conformance)
+    if key not in _found:
+        _found[key] = [
             problem
-            for name, section in subject.all_settings.items()
-            for problem in _problems(subject, name, section)
+            for name, section in one.all_settings.items()
+            for problem in _problems(one, name, section)
         ]
-    problems = _shared[family]
+    problems = _found[key]
     require(not problems, " ".join(problems))
-    return "as tried with another algorithm of its family" if is_known else None
+    return None if one is subject else f"as {one.name} shows, whose code and settings are the same"
+
+
+def _stands_for(subject: AlgorithmSubject) -> AlgorithmSubject:
+    """Itself, or the member of its family with which the settings are tried."""
+    path = subject.declared.settings_of
+    if path is None:
+        return subject
+    own, spec = subject.spec, import_string(path)
+    for part in ("config", "agent", "policy", "trainer"):
+        require(
+            getattr(own, part) == getattr(spec, part),
+            f"Its settings are declared to be those of {spec.name}, which has another {part} "
+            f"({getattr(spec, part)}, not {getattr(own, part)}); leave `settings_of` out of its "
+            "AlgorithmConformance.",
+        )
+    return subject if spec == own else AlgorithmSubject(spec)
 
 
 def _problems(subject: AlgorithmSubject, name: str, section: list[Any]) -> Iterator[str]:
     current = dict(flatten(getattr(subject.resolved().config, name).model_dump(), f"{name}."))
     declared = subject.declared
     seen: set[str] = set()
-    for case in cases(section, current):
+    has_images = "image" in subject.spec.observation_spaces
+    for case in cases(section, current, has_images=has_images):
         for one in _declared(case, subject):
             reason = _excused(one, declared.without_effect)
             outcome = _outcome(subject, one, excused=bool(reason))
@@ -81,15 +100,15 @@ def _declared(case: Case, subject: AlgorithmSubject) -> Iterator[Case]:
 
 def _outcome(subject: AlgorithmSubject, case: Case, *, excused: bool) -> str:
     """`differs`; else what came of it: `same`, `invalid`, or an error's text."""
-    outcome = "invalid"
+    outcome, small = "invalid", _half_the_updates(subject)
     for scene in _scenes(subject)[: 1 if excused else None]:
         try:
-            before = subject.fingerprint(subject.resolved(scene, case.on))
+            before = subject.fingerprint(subject.resolved(scene, small | case.on))
         except ConfigError:
             continue
         for value in case.values:
             try:
-                changed = subject.resolved(scene, case.on | {case.name: value})
+                changed = subject.resolved(scene, small | case.on | {case.name: value})
                 after = subject.fingerprint(changed)
             except ConfigError:
                 continue
@@ -99,6 +118,13 @@ def _outcome(subject: AlgorithmSubject, case: Case, *, excused: bool) -> str:
                 return "differs"
             outcome = "same"
     return outcome
+
+
+def _half_the_updates(subject: AlgorithmSubject) -> dict[str, Any]:
+    """Of a run of the other checks, where there is such a setting: a difference shows in a few."""
+    name = "train.updates_per_env_step"
+    is_ours = name in subject.small and name not in subject.declared.small
+    return {name: subject.small[name] / 2} if is_ours else {}
 
 
 def _scenes(subject: AlgorithmSubject) -> list[Scene]:

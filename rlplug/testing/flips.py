@@ -10,15 +10,24 @@ from rlplug.config import (
     LinearSchedule,
     PiecewiseSchedule,
 )
-from rlplug.nn.config import NatureCnn, OptimizerConfig, RegisteredEncoder
+from rlplug.nn.config import (
+    AutoEncoder,
+    ImpalaResNet,
+    MlpEncoder,
+    NatureCnn,
+    OptimizerConfig,
+    RegisteredEncoder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rlplug.resolve import Setting
 
-_OF_OTHERS: tuple[Any, ...] = (RegisteredEncoder,)
+_OF_OTHERS: frozenset[Any] = frozenset({RegisteredEncoder})
 """Choices that stand for what any plugin registers: not this algorithm's to prove."""
+_OF_IMAGES: frozenset[Any] = frozenset({NatureCnn, ImpalaResNet})
+"""Choices that are refused in words for an algorithm that takes no images."""
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -37,29 +46,33 @@ class Case(NamedTuple):
     """Of the slot that the setting belongs to."""
 
 
-def cases(settings: list[Setting], current: Mapping[str, Any]) -> Iterator[Case]:
+def cases(
+    settings: list[Setting], current: Mapping[str, Any], *, has_images: bool = True
+) -> Iterator[Case]:
     """Every setting with other values for it, and every choice of those that have choices.
 
     Args:
         settings: Of one section, in order: a slot before the fields of its kinds.
         current: By dotted name, the values of the run that is changed.
+        has_images: Whether the algorithm takes images, and what encodes them can be chosen.
     """
+    left_out = _OF_OTHERS if has_images else _OF_OTHERS | _OF_IMAGES
     chosen: dict[str, str | None] = {}
     slots = {one.name: one for one in settings if one.shape.configs}
     for one in settings:
         parent = one.name.rpartition(".")[0]
         if parent in slots:
             chosen[parent] = one.kind
-            if slots[parent].shape.configs.get(one.kind) in _OF_OTHERS:
-                continue
-            if one.kind and slots[parent].shape.configs.get(one.kind) in _HELD_BY_OTHERS:
+            if one.kind and slots[parent].shape.configs[one.kind] in left_out:
                 continue
         on = {
             slot: slot_value(slots[slot], kind)
             for slot, kind in chosen.items()
             if one.name.startswith(f"{slot}.") and kind and current.get(f"{slot}.kind") != kind
         }
-        yield from _of(one, _value(one, current, on), on)
+        for case, model in _of(one, _value(one, current, on), on):
+            if model not in left_out:
+                yield case
 
 
 def _value(setting: Setting, current: Mapping[str, Any], on: Mapping[str, Any]) -> Any:
@@ -71,49 +84,45 @@ def _value(setting: Setting, current: Mapping[str, Any], on: Mapping[str, Any]) 
 
 
 def slot_value(slot: Setting, kind: str) -> Any:
-    """What chooses a kind of a slot, with values for those that have no defaults."""
-    model = slot.shape.configs[kind]
-    needed = _SCHEDULES.get(model)
-    return {"kind": kind} | needed if needed else {"kind": kind}
+    """What chooses a kind of a slot, with values where there is no default or a large one."""
+    return {"kind": kind} | _GIVEN.get(slot.shape.configs[kind], {})
 
 
-_HELD_BY_OTHERS = {RegisteredEncoder, NatureCnn}
-"""What an algorithm is not asked for: a registered encoder is another plugin's matter, and the
-Nature CNN is what `auto` is for images."""
 _FINAL_FRACTION = " ".join(
     (OptimizerConfig.model_fields["final_fraction"].description or "").split()
 )
 """Of rlplug's own optimizer settings; it matters where the learning rate decays."""
-_SCHEDULES: dict[Any, dict[str, Any]] = {
+_GIVEN: dict[Any, dict[str, Any]] = {
     ConstantSchedule: {"value": 0.4},
     LinearSchedule: {"start": 0.8, "end": 0.2},
     ExponentialSchedule: {"start": 0.8, "end": 0.2, "half_life_env_steps": 10},
     PiecewiseSchedule: {"points": [[0, 0.8], [30, 0.2]]},
+    AutoEncoder: {"hidden_sizes": [16]},
+    MlpEncoder: {"hidden_sizes": [16]},
+    ImpalaResNet: {"channels": [4, 8]},
 }
-"""Values of rlplug's own schedules, which have no defaults."""
+"""For rlplug's own schedules, which have no defaults, and encoders, which are large."""
+_BESIDE: dict[Any, dict[str, Any]] = {NatureCnn: {"kind": "mlp", "hidden_sizes": [16]}}
+"""What to compare a choice with that is the usual one's by another name: `auto` for images."""
 
 
-def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[Case]:
+def _of(setting: Setting, value: Any, on: dict[str, Any]) -> Iterator[tuple[Case, Any]]:
+    """Cases of one setting; with a choice, the config that it stands for."""
     name, shape = setting.name, setting.shape
     if set(shape.choices) - {"none"}:
         for choice in shape.choices:
-            if shape.configs.get(choice) in _OF_OTHERS:
-                continue
-            if shape.configs.get(choice) in _HELD_BY_OTHERS:
-                continue
-            if choice in shape.configs:
-                other: Any = slot_value(setting, choice)
-            else:
-                other = _read(choice, value)
+            model = shape.configs.get(choice)
+            other = slot_value(setting, choice) if model else _read(choice, value)
             if not any(value == each for each in (choice, other)):
-                yield Case(name, (other,), on, f"{name}={choice}", setting.kind)
+                before = on | {name: _BESIDE[model]} if model in _BESIDE else on
+                yield Case(name, (other,), before, f"{name}={choice}", setting.kind), model
         if not isinstance(value, int | float) or isinstance(value, bool):
             return
     if _owner(setting) == _FINAL_FRACTION:
         on = on | {f"{name.rpartition('.')[0]}.decay": "linear"}
     known = _KNOWN.get((_owner(setting), name.rpartition(".")[2]), ())
     values = known or tuple(others(value))
-    yield Case(name, values, on, name, setting.kind)
+    yield Case(name, values, on, name, setting.kind), None
 
 
 def _read(choice: str, value: Any) -> Any:

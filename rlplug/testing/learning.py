@@ -190,6 +190,7 @@ def last_short_batch_is_learned(subject: AlgorithmSubject) -> None:
         )
     steps = STEPS // length * length + num_envs
     with subject.run(scene, {"train.steps": steps}) as run:
+        run.onlooker.keeps_numbers = True
         *_, before, last = run.train().onlooker.iterations
     require(
         (before.env_steps, last.env_steps) == (steps - num_envs, steps),

@@ -64,8 +64,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             checks += algorithm_checks(name, tier=tier)
         for name in marker.kwargs.get("environments", ()):
             checks += environment_checks(name, tier=tier)
-        without = marker.kwargs.get("without", ())
-        checks = [check for check in checks if check.name not in without]
     names = [f"{check.subject}-{check.name}" for check in checks]
     metafunc.parametrize("_conformance_check", checks, ids=names)
 

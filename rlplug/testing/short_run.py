@@ -34,7 +34,7 @@ class Iteration(NamedTuple):
     env_steps: int
     updates: int
     learned: list[Array]
-    """Every number that the agent's state holds."""
+    """Every number that the agent's state holds; none where they are not kept."""
 
 
 class Onlooker:
@@ -45,6 +45,8 @@ class Onlooker:
         self.updates_at: list[int] = []
         """Environment steps collected before each update."""
         self.iterations: list[Iteration] = []
+        self.keeps_numbers = False
+        """Whether to copy what has been learned at the end of each iteration."""
         self._run = run
         self._stop_at = stop_at
 
@@ -59,7 +61,7 @@ class Onlooker:
     def iteration_ended(self, trainer: Trainer) -> None:
         """Note where the run is."""
         env_steps = self._run.collector.env_steps
-        learned = float_arrays(self._run.agent.state_dict())
+        learned = float_arrays(self._run.agent.state_dict()) if self.keeps_numbers else []
         self.iterations.append(Iteration(env_steps, trainer.num_updates, learned))
         if self._stop_at is not None and env_steps >= self._stop_at:
             self.stop_reason = "half of the run is over"

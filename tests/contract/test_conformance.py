@@ -12,10 +12,7 @@ ALGORITHMS = [entry.name for entry in entries("algorithms") if entry.distributio
 ENVIRONMENTS = [entry.name for entry in entries("environments") if entry.distribution == OWN]
 
 
-# settings of the built-in algorithms are tried by test_value_family_fields.py and test_config.py
-@pytest.mark.conformance(
-    algorithms=ALGORITHMS, environments=ENVIRONMENTS, without=("every setting matters",)
-)
+@pytest.mark.conformance(algorithms=ALGORITHMS, environments=ENVIRONMENTS)
 def test_conformance(conformance: Any) -> None:
     conformance()
 

@@ -21,12 +21,10 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
         Flip(value=0.5, kind="epsilon"),
         Flip(value=0.5, kind="noisy", on=_EXPLORES_BY_NOISE),
     ),
-    "agent.optimizer.final_fraction": (Flip(value=0.5, on={"agent.optimizer.decay": "linear"}),),
 }
 _WITHOUT_EFFECT = {
     "replay.storage": "the same rows are drawn from memory, disk and device",
     "replay.frame_stack": "the same stacks are drawn, however they are stored",
-    "agent.network.encoder=nature-cnn": "auto is the Nature CNN for images",
 }
 
 
@@ -57,6 +55,7 @@ def _declared(
         value="rlplug.algorithms.dqn.conformance:values",
         flips=_FLIPS,
         without_effect=_WITHOUT_EFFECT,
+        settings_of="rlplug.algorithms.dqn.spec:DQN",
     )
 
 

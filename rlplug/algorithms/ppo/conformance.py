@@ -22,7 +22,6 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
     "agent.bonus.weight": (Flip(value=0.1, on=_BONUS),),
     "agent.advantage=returns": (Flip(value="returns", on={"train.whole_episodes": True}),),
     "agent.objective=clipped": (Flip(value="clipped", on={"agent.epochs": 3}),),
-    "agent.optimizer.final_fraction": (Flip(value=0.5, on={"agent.optimizer.decay": "linear"}),),
     "agent.target_kl": (Flip(value=1e-6, on=_CLIPPED),),
     "agent.value_coefficient": (Flip(value=2.0, on=_VALUE),),
     "agent.value_clip_range": (Flip(value=0.001, on=_VALUE | _CLIPPED),),
@@ -36,7 +35,6 @@ _FLIPS: dict[str, tuple[Flip, ...]] = {
         Flip(value=0.5, on={"agent.advantage": {"kind": "vtrace", "trace_clip": 0.5}}),
     ),
 }
-_WITHOUT_EFFECT = {"agent.network.encoder=nature-cnn": "auto is the Nature CNN for images"}
 _SMALL = {"agent.epochs": 3, "agent.optimizer.learning_rate": 0.01}
 _LEARNING: dict[str, Any] = {
     "agent.optimizer.learning_rate": 0.01,
@@ -50,7 +48,7 @@ _LEARNING: dict[str, Any] = {
 
 
 def _declared(**parts: Any) -> AlgorithmConformance:
-    return AlgorithmConformance(flips=_FLIPS, without_effect=_WITHOUT_EFFECT, **parts)
+    return AlgorithmConformance(flips=_FLIPS, settings_of="rlplug.algorithms.ppo.spec:PPO", **parts)
 
 
 _OF_CRITICS = {"value": "rlplug.algorithms.ppo.conformance:values"}

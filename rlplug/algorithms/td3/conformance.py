@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rlplug.specs import AlgorithmConformance, Flip
+from rlplug.specs import AlgorithmConformance
 
 if TYPE_CHECKING:
     from rlplug.algorithms.td3.agent import Td3Agent
     from rlplug.data import Array, Tree
 
 _RATES = ("agent.actor_optimizer", "agent.critic_optimizer")
-_FLIPS: dict[str, tuple[Flip, ...]] = {
-    **{
-        f"{name}.final_fraction": (Flip(value=0.5, on={f"{name}.decay": "linear"}),)
-        for name in _RATES
-    },
-}
 _WITHOUT_EFFECT = {
     "replay.storage": "the same rows are drawn from memory, disk and device",
     "replay.frame_stack": "the same stacks are drawn, however they are stored",
-    "agent.network.encoder=nature-cnn": "auto is the Nature CNN for images",
 }
 
 BOTH = AlgorithmConformance(
@@ -39,8 +32,8 @@ BOTH = AlgorithmConformance(
         "launch.num_envs": 8,
     },
     value="rlplug.algorithms.td3.conformance:values",
-    flips=_FLIPS,
     without_effect=_WITHOUT_EFFECT,
+    settings_of="rlplug.algorithms.td3.spec:TD3",
 )
 
 

@@ -23,18 +23,18 @@ class Mine(Config):
     notes: dict[str, Any] = Field(default_factory=dict)
 
 
-def found() -> dict[str, Any]:
+def found(*, has_images: bool = True) -> dict[str, Any]:
     config = Mine()
     current = dict(flatten(config.model_dump(), "agent."))
     listed = list(settings(Mine, "agent.", values=config.model_dump()))
-    return {one.label: one for one in cases(listed, current)}
+    return {one.label: one for one in cases(listed, current, has_images=has_images)}
 
 
 def test_every_setting_has_a_case_and_every_choice_its_own() -> None:
     labels = set(found())
     plain = {"rate", "count", "sizes", "limit", "notes"}
     choices = {"is_fast=true", "shape=square", "shape=flat"}
-    slots = {"encoder=auto", "encoder=impala-resnet", "epsilon=linear"}
+    slots = {"encoder=auto", "encoder=nature-cnn", "encoder=impala-resnet", "epsilon=linear"}
     inner = {
         "encoder.hidden_sizes",
         "encoder.channels",
@@ -49,10 +49,25 @@ def test_every_setting_has_a_case_and_every_choice_its_own() -> None:
 def test_a_field_of_another_kind_is_changed_beside_that_kind() -> None:
     all_cases = found()
     channels = all_cases["agent.encoder.channels"]
-    assert channels.on == {"agent.encoder": {"kind": "impala-resnet"}}
-    assert channels.values[0] == [16, 32, 32, 8]
+    assert channels.on == {"agent.encoder": {"kind": "impala-resnet", "channels": [4, 8]}}
+    assert channels.values[0] == [4, 8, 8]
     assert all_cases["agent.epsilon.start"].on["agent.epsilon"]["kind"] in {"linear", "exponential"}
     assert all_cases["agent.rate"].on == {}
+
+
+def test_the_nature_cnn_is_compared_with_another_encoder_than_auto_which_it_is() -> None:
+    case = found()["agent.encoder=nature-cnn"]
+    assert case.on["agent.encoder"]["kind"] == "mlp"
+    assert case.values == ({"kind": "nature-cnn"},)
+
+
+def test_encoders_of_images_are_left_out_where_there_are_no_images() -> None:
+    left_out = found().keys() - found(has_images=False).keys()
+    assert left_out == {
+        "agent.encoder=nature-cnn",
+        "agent.encoder=impala-resnet",
+        "agent.encoder.channels",
+    }
 
 
 def test_free_texts_and_mappings_of_our_own_are_known_and_others_are_not() -> None:
