@@ -42,6 +42,13 @@ class TruncationEndsTheWorld(CriticAgent):
         return self.config.gamma * (~torch.as_tensor(rollout.episode_over)).float()
 
 
+@broken("truncation bootstraps", reference.CRITIC)
+class DiscountsTheCutTwice(CriticAgent):
+    def discount(self, rollout: Any) -> torch.Tensor:
+        cut = torch.as_tensor(rollout.episode_over & ~rollout.terminated)
+        return super().discount(rollout) * torch.where(cut, self.config.gamma, 1.0)
+
+
 @broken("termination ends the sum")
 class TheWorldNeverEnds(QAgent):
     def returns(self, batch: Any) -> torch.Tensor:

@@ -89,12 +89,16 @@ class EnvironmentSubject:
 
 
 def play(env: gymnasium.Env[Any, Any], actions: list[Any], seed: int | None) -> list[Event]:
-    """Events of these actions from a reset on; an episode that ends is followed by another."""
+    """Events of these actions from a reset on; an episode that ends is followed by another.
+
+    A lost life (`infos["life_lost"]`) terminates for learning, as it does in the vector form.
+    """
     events = [Event("start", copied(env.reset(seed=seed)[0]))]
     for action in actions:
-        observation, reward, terminated, truncated, _ = env.step(action)
+        observation, reward, terminated, truncated, info = env.step(action)
         over = bool(terminated or truncated)
-        outcome = (float(reward), bool(terminated), bool(truncated))
+        ends = bool(terminated or info.get("life_lost", False))
+        outcome = (float(reward), ends, bool(truncated))
         events.append(Event("last" if over else "step", copied(observation), *outcome))
         if over:
             events.append(Event("first", copied(env.reset()[0])))

@@ -7,6 +7,8 @@ import pytest
 
 from rlplug.protocols import PolicyStep
 
+pytest_plugins = ["rlplug.testing.plugin"]
+
 
 class Script:
     """Plays the same random actions every time."""

@@ -11,6 +11,8 @@ import pytest
 from rlplug.specs import EnvironmentSpec
 from rlplug_mujoco import make, plugin
 
+pytest_plugins = ["rlplug.testing.plugin"]
+
 SPECS = {spec.name: spec for spec in vars(plugin).values() if isinstance(spec, EnvironmentSpec)}
 
 

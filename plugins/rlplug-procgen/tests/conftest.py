@@ -12,6 +12,8 @@ from rlplug_procgen import simulator
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytest_plugins = ["rlplug.testing.plugin"]
+
 WITHOUT_SIMULATOR = {"test_listing.py", "test_presets.py", "test_missing_simulator.py"}
 
 

@@ -32,6 +32,7 @@ def game_spec(game: str) -> EnvironmentSpec:
         make="rlplug_procgen.environments:make",
         make_vector="rlplug_procgen.environments:make_vector",
         config="rlplug_procgen.config:ProcgenConfig",
+        conformance="rlplug_procgen.conformance:GAME",
         kwargs={"game": game},
         evaluation_sets={"training-levels": {}, "all-levels": {"num_levels": 0, "start_level": 0}},
         score_ranges=tuple(

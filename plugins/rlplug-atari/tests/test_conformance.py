@@ -1,0 +1,10 @@
+"""A game with lives and short episodes passes rlplug's conformance kit; the games share all code."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.mark.conformance(environments=["atari/breakout"])
+def test_conformance(conformance):
+    conformance()
