@@ -1,4 +1,4 @@
-"""A game with lives and short episodes passes rlplug's conformance kit; the games share all code."""
+"""A game with lives and short episodes passes rlplug's kit; all games are the same code."""
 
 from __future__ import annotations
 

@@ -7,60 +7,11 @@ import os
 import resource
 import subprocess
 import sys
-from typing import NamedTuple
 
 import pytest
+from crowd import CULPRITS, HARMLESS, install
 from fake_site import FakeSite
 
-SPEC = """
-from rlplug.specs import AlgorithmSpec
-def spec(name):
-    return AlgorithmSpec(
-        name=name, summary="A test", paper="none", config="rlplug.config:Config", agent="x:Y",
-        policy="x:Y", observation_spaces=("box",), action_spaces=("discrete",),
-    )
-"""
-
-
-class Culprit(NamedTuple):
-    """A plugin, the algorithm it offers, and what is said about it."""
-
-    body: str
-    algorithm: str
-    state: str
-    said: str
-    requires: str = "rlplug"
-    is_failure: bool = True
-    """Whether asking for it by name fails."""
-
-
-CULPRITS = {
-    "raises": Culprit("raise KeyError('lost')", "raises", "failed", "KeyError: 'lost'"),
-    "exits": Culprit("import sys; sys.exit(0)", "exits", "failed", "calls sys.exit(0)"),
-    "ends": Culprit("import os; os._exit(5)", "ends", "failed", "with status 5"),
-    "needs": Culprit("import no_such_simulator", "needs", "failed", "no_such_simulator"),
-    "wrong": Culprit("SPEC = 3", "wrong", "failed", "is of type int; expected"),
-    "renamed": Culprit("SPEC = spec('other')", "renamed", "failed", "but its spec 'other'"),
-    "invalid": Culprit("SPEC = spec('Not a name')", "Not a name", "failed", "ValidationError"),
-    "hangs": Culprit("import time; time.sleep(30)", "hangs", "failed", "takes more than"),
-    "future": Culprit("1 / 0", "future", "incompatible", "it needs rlplug>=99", "rlplug>=99"),
-    "left": Culprit("SPEC = spec('twin')", "twin", "ok", "'twin' is offered by several"),
-    "right": Culprit("SPEC = spec('twin')", "twin", "ok", "'twin' is offered by several"),
-    "prints": Culprit(
-        "print('hello'); SPEC = spec('prints')",
-        "prints",
-        "ok",
-        "prints when imported: 'hello'",
-        is_failure=False,
-    ),
-    "heavy": Culprit(
-        "import torch; SPEC = spec('heavy')", "heavy", "ok", "imports torch", is_failure=False
-    ),
-    "shadow": Culprit(
-        "SPEC = spec('dqn')", "dqn", "ok", "'dqn' is that of rlplug", is_failure=False
-    ),
-}
-HARMLESS = [f"fine-{number}" for number in range(6)]
 TIME_LIMIT = "10"
 """Seconds; importing torch must fit, and the test waits for it once."""
 
@@ -70,15 +21,7 @@ def environment(tmp_path_factory):
     """Variables of processes that see all of these plugins, with the index built."""
     folder = tmp_path_factory.mktemp("crowd")
     site = FakeSite(folder / "site")
-    for name, culprit in CULPRITS.items():
-        module = f"crowd_{name}"
-        points = {"algorithms": {culprit.algorithm: f"{module}:SPEC"}}
-        files = {f"{module}.py": f"{SPEC}\n{culprit.body}\n"}
-        site.install(f"rlplug-{name}", files, points, requires=culprit.requires)
-    for name in HARMLESS:
-        module = f"crowd_{name.replace('-', '_')}"
-        points = {"algorithms": {name: f"{module}:SPEC"}}
-        site.install(f"rlplug-{name}", {f"{module}.py": f"{SPEC}\nSPEC = spec('{name}')"}, points)
+    install(site)
     variables = os.environ | {
         "PYTHONPATH": str(site.folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
@@ -115,22 +58,43 @@ def test_commands_import_nothing_heavy(environment, arguments):
     assert not any(name.startswith("crowd_") for name in imported)
 
 
+def seconds(environment, *command: str) -> float:
+    """Processor time of a command, which neighbours cannot take."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+RLPLUG = (sys.executable, "-m", "rlplug")
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("list",)], ids=" ".join)
 def test_commands_are_quick(environment, arguments):
-    """300 ms where `python -c pass` takes 20 ms; processor time, which neighbours cannot take."""
-
-    def seconds(*command: str) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, env=environment, capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
+    """300 ms where `python -c pass` takes 20 ms."""
     pairs = [
-        (seconds(sys.executable, "-c", "pass"), seconds(sys.executable, "-m", "rlplug", *arguments))
+        (
+            seconds(environment, sys.executable, "-c", "pass"),
+            seconds(environment, *RLPLUG, *arguments),
+        )
         for _ in range(5)
     ]
     nothing, spent = map(min, zip(*pairs, strict=True))
     assert spent < 0.3 * max(1.0, nothing / 0.02), f"{spent:.3f} s; python -c pass {nothing:.3f} s"
+
+
+def test_a_run_begins_as_quickly_as_without_them(environment):
+    """What decides to run dqn on cartpole takes no more than a quarter longer."""
+    arguments = ("train", "dqn", "cartpole", "--dry-run")
+    pairs = [
+        (
+            seconds(environment, *RLPLUG, "--no-plugins", *arguments),
+            seconds(environment, *RLPLUG, *arguments),
+        )
+        for _ in range(4)
+    ]
+    alone, beside_them = map(min, zip(*pairs, strict=True))
+    assert beside_them < 1.25 * alone, f"{beside_them:.3f} s; {alone:.3f} s without plugins"
 
 
 @pytest.fixture(scope="module")

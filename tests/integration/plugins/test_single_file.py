@@ -68,4 +68,7 @@ def test_environments_of_their_own_process_find_it(rlplug):
     plugin = ("--plugin", "./my_q.py", "--env.vectorize", "async", "--launcher", "local")
     plugin += ("--workers", "2")
     briefly = ("--steps", "100", "--evaluate.num_envs", "1", "--evaluate.final_episodes", "1")
-    rlplug("train", "my-q", "my-corridor", "--run-dir", "async", *plugin, *briefly)
+    done = rlplug("train", "my-q", "my-corridor", "--run-dir", "async", "--json", *plugin, *briefly)
+    assert json.loads(done)["env_steps"] == 100
+    (config,) = (rlplug.folder / "async").rglob("config.yaml")
+    assert "vectorize: async" in config.read_text()

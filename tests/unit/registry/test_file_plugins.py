@@ -56,8 +56,10 @@ def test_loading_a_file_twice_changes_nothing(fake_site):
 
 def test_module_of_a_file_can_be_imported_in_a_child(fake_site):
     load_file(write(fake_site))
-    code = f"import sys; sys.path[:] = {sys.path!r}; import my_algo"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = f"import sys; sys.path[:] = {sys.path!r}; import my_algo; print(my_algo.MINE.name)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "mine\n"
 
 
 def test_file_beside_hides_nothing_installed(fake_site):
