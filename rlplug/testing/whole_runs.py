@@ -220,6 +220,8 @@ def _close(left: Any, right: Any) -> bool:
 def one_ray_worker_is_the_local_run(subject: AlgorithmSubject) -> None:
     """With one worker in another process the run is, bit for bit, the one in this process."""
     launch = {"launch.workers": 1, "launch.envs_per_worker": 2}
+    if not subject.spec_module:
+        raise NotApplicableError("It was not looked up by name, which is how workers find it.")
     try:
         subject.resolved(over=launch | {"launch.launcher": "ray"})
     except ConfigError as error:

@@ -169,10 +169,11 @@ class World(gymnasium.Env[Any, Any]):
         self._all_steps, self._start = state["all_steps"], state["start"]
 
 
+_WORLD = f"{World.__module__}:{World.__name__}"
 WORLD = EnvironmentSpec(
-    name="conformance-world",
+    name=_WORLD,  # which a worker finds without a registry
     summary="Short episodes in any spaces",
-    make="rlplug.testing.worlds:World",
+    make=_WORLD,
 )
 PROBE = EnvironmentSpec(
     name="conformance-probe",

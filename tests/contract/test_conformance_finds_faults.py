@@ -65,3 +65,10 @@ def test_faults_enough_are_tried() -> None:
     tried |= {one.name for one in environment_checks(broken_environments.WALK)}
     never_fails = tried - set(found)
     assert never_fails == {"undeclared spaces are refused", "steps per second"}
+
+
+def test_a_worker_finds_the_worlds_of_the_kit() -> None:
+    (check,) = (
+        one for one in algorithm_checks("reinforce", tier="learns") if "Ray worker" in one.name
+    )
+    assert check.run().status == "passed"
