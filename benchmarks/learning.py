@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.suites import SUITES, Entry
+from benchmarks.suites import REMARKS, SUITES, Entry
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 RUN_LIMIT_SECONDS = 3 * 3600
@@ -30,11 +30,12 @@ RUN_LIMIT_SECONDS = 3 * 3600
 class Job(NamedTuple):
     """One training run."""
 
+    suite: str
     entry: Entry
     seed: int
 
 
-def train_once(algorithm: str, environment: str, preset: str, steps: str, seed: str) -> None:
+def train_once(entry: Entry, seed: int) -> None:
     """One run in this process: prints its figures as one JSON line."""
     import tempfile
 
@@ -43,11 +44,13 @@ def train_once(algorithm: str, environment: str, preset: str, steps: str, seed: 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         result = rlplug.train(
-            algorithm,
-            environment,
-            preset=preset,
-            steps=int(steps),
-            seed=int(seed),
+            entry.algorithm,
+            entry.environment,
+            preset=entry.preset,
+            steps=entry.env_steps,
+            seed=seed,
+            workers=entry.workers,
+            mode=entry.mode,
             run_dir=folder,
             **{
                 "tracking.console": "off",
@@ -65,7 +68,7 @@ def train_once(algorithm: str, environment: str, preset: str, steps: str, seed: 
     ]
     training = [row["training_seconds"] for row in rows if "training_seconds" in row]
     figures = {
-        "seed": int(seed),
+        "seed": seed,
         "mean_return": result.evaluation.mean_return,
         "std_return": result.evaluation.std_return,
         "episodes": result.evaluation.episodes,
@@ -80,10 +83,16 @@ def train_once(algorithm: str, environment: str, preset: str, steps: str, seed: 
 def run_job(job: Job) -> tuple[Job, dict[str, Any]]:
     """One run as a process of its own."""
     entry = job.entry
-    names = (entry.algorithm, entry.environment, entry.preset)
-    arguments = [*names, str(entry.env_steps), str(job.seed)]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.learning", "--train", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.learning",
+            "--train",
+            job.suite,
+            entry.key,
+            str(job.seed),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -129,6 +138,8 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
             f"{solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± {spread:.1f} | "
             f"{seconds:.0f} |"
         )
+    if suite in REMARKS:
+        lines += ["", REMARKS[suite]]
     return "\n".join([*lines, ""])
 
 
@@ -150,7 +161,7 @@ def main() -> None:
         for entry in SUITES[options.suite]:
             if wanted and not wanted & {entry.algorithm, entry.key}:
                 continue
-            jobs = [Job(entry, seed) for seed in range(first, last + 1)]
+            jobs = [Job(options.suite, entry, seed) for seed in range(first, last + 1)]
             figures = [figures for _, figures in pool.map(run_job, jobs)]
             # read again: another process may have added its part meanwhile
             results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
@@ -163,6 +174,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--train"]:
-        train_once(*sys.argv[2:])
+        of_suite = {entry.key: entry for entry in SUITES[sys.argv[2]]}
+        train_once(of_suite[sys.argv[3]], int(sys.argv[4]))
     else:
         main()

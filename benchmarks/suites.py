@@ -15,12 +15,17 @@ class Entry(NamedTuple):
     preset: str = "default"
     stays_below: bool = False
     """The mark is one that this algorithm cannot reach: what it lacks is what is shown."""
+    workers: int = 1
+    """Ray's, where they are several."""
+    mode: str = "sync"
 
     @property
     def command_name(self) -> str:
-        """The algorithm, and its preset where that is to be asked for."""
-        is_default = self.preset == "default"
-        return self.algorithm if is_default else f"{self.algorithm} --preset {self.preset}"
+        """The algorithm, and what is to be asked for beside it."""
+        preset = "" if self.preset == "default" else f" --preset {self.preset}"
+        workers = f" --workers {self.workers}" if self.workers > 1 else ""
+        mode = "" if self.mode == "sync" else f" --mode {self.mode}"
+        return f"{self.algorithm}{preset}{workers}{mode}"
 
     def reaches(self, mean_return: float) -> bool:
         """Whether a seed's figure is what the row claims."""
@@ -29,7 +34,8 @@ class Entry(NamedTuple):
     @property
     def key(self) -> str:
         """Names the row in the JSON file."""
-        return f"{self.algorithm} {self.environment}"
+        mode = f" {self.mode}" if self.workers > 1 else ""
+        return f"{self.algorithm} {self.environment}{mode}"
 
 
 VALUE_FAMILY = (
@@ -68,4 +74,18 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         Entry(name, "cartpole", 100_000, 475, preset="long" if name == "dqn" else "default")
         for name in VALUE_FAMILY
     ),
+    "with-workers": (
+        Entry("ppo", "cartpole", 100_000, 475, workers=8),
+        Entry("appo", "cartpole", 100_000, 475, workers=8, mode="async"),
+        Entry("dqn", "cartpole", 100_000, 475, preset="long", workers=8),
+        Entry("dqn", "cartpole", 100_000, 475, preset="long", workers=8, mode="async"),
+        Entry("ape-x", "cartpole", 100_000, 475, workers=8),
+        Entry("ape-x", "cartpole", 100_000, 475, workers=8, mode="async"),
+        Entry("impala", "cartpole", 200_000, 475, workers=8, mode="async"),
+    ),
 }
+
+REMARKS: dict[str, str] = {
+    "with-workers": "Ray was started for every run, with one environment in each of the workers.",
+}
+"""What a suite's page says below its table."""
