@@ -108,15 +108,20 @@ class RayEngine:
         self._folder.cleanup()
 
 
+_CAUSES = {
+    "low on memory": "Ray ended it, because its node runs low on memory",
+    "is temporarily unavailable": "its process or its node has gone",
+    "died because its node": "its node left the cluster",
+    "exit type: SYSTEM_ERROR": "its process was killed",
+    "Worker unexpectedly exits": "its process was killed",
+}
+"""What Ray says of an actor's end, and what that means; the first that it says counts."""
+
+
 def _cause(error: Exception) -> str:
     """What Ray tells of an actor's end, in one line."""
     text = " ".join(str(error).split())
-    for name, meaning in (
-        ("out of memory", "its node ran out of memory"),
-        ("node", "its node left the cluster"),
-    ):
-        if f"{name} " in text.lower() and "died because its node" in text.lower():
+    for words, meaning in _CAUSES.items():
+        if words.lower() in text.lower():
             return meaning
-    if "exit type: SYSTEM_ERROR" in text or "Worker unexpectedly exits" in text:
-        return "its process was killed"
     return text[:300] or type(error).__name__

@@ -11,6 +11,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ OBJECT_STORE_BYTES = 256 << 20
 _LEAST_STORE_BYTES = 80 << 20
 ATTEMPTS = 3
 """To start Ray."""
+REMOVE_SECONDS = 5.0
+"""For Ray's files to go, while its processes are still ending."""
 _REACHABLE_SECONDS = 5.0
 _LONGEST_FOLDER = 60
 """Characters; Ray makes sockets below it, whose paths have room for 107."""
@@ -96,7 +99,7 @@ class RaySession:
                 )
             except Exception as error:
                 # Ray gives its processes 30 seconds, which a machine at its limit may not have
-                _end_processes_of(self.folder)
+                ray.shutdown()
                 self._remove_folder()
                 if attempt == ATTEMPTS:
                     msg = f"Ray could not be started: {_first_line(error)}"
@@ -127,21 +130,27 @@ class RaySession:
         return math.floor(share * 1000) / 1000 or 0.001  # Ray counts no finer than 1/10,000
 
     def close(self) -> None:
-        """End what was begun here; safe to call twice."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        if not self._leaves_ray:
+        """End what was begun here, also where `open` was broken off; safe to call twice."""
+        if self._is_open and not self._leaves_ray:
             import ray
 
             with _signals_kept(), _silence():
                 ray.shutdown()
+        self._is_open = False
         self._remove_folder()
 
     def _remove_folder(self) -> None:
-        if self.folder is not None:
+        """Remove Ray's files, and before them who would write them anew."""
+        if self.folder is None:
+            return
+        deadline = time.monotonic() + REMOVE_SECONDS
+        while time.monotonic() < deadline:
+            _end_processes_of(self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = None
+            if not self.folder.exists():
+                break
+            time.sleep(0.05)
+        self.folder = None
 
 
 def usable_cores() -> int:
@@ -176,12 +185,15 @@ def _short_folder() -> Path:
 
 
 def _end_processes_of(folder: Path) -> None:
-    """End what a start that failed has left: children of this process that name its folder."""
-    for task in Path("/proc/self/task").glob("*/children"):
-        for child in task.read_text().split():
-            with contextlib.suppress(OSError):
-                if str(folder) in Path(f"/proc/{child}/cmdline").read_text():
-                    os.kill(int(child), signal.SIGKILL)
+    """End Ray's processes that a start that failed has left: their command lines name its folder.
+
+    What they have started themselves ends when they do.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes()
+            if str(folder).encode() in line and b"/ray/" in line:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _require_listener(address: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import optree
+import pytest
 
 import rlplug
 from rlplug.checkpoint import load_component, newest_checkpoint
@@ -58,6 +59,26 @@ def test_ppo_trains_on_breakout(tmp_path):
     )
     assert result.env_steps == 128
     assert result.evaluation.returns[0] >= 0
+
+
+# Ray leaves sockets and files to the garbage collector when it starts and ends its processes
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_workers_of_ray_resolve_a_game_by_its_name(tmp_path):
+    result = rlplug.train(
+        "ape-x",
+        "atari/pong",
+        preset=None,
+        workers=2,
+        steps=96,
+        run_dir=tmp_path,
+        replay={"capacity": 1000},
+        train={"warmup_env_steps": 64, "collect_env_steps": 16},
+        agent={"batch_size": 8},
+        **SMALL | {"launch": {"num_envs": 2}},
+    )
+    assert result.env_steps == 96
+    assert len(result.evaluation.returns) == 1
 
 
 def test_half_a_run_and_a_resume_make_the_whole_one(tmp_path, monkeypatch):
