@@ -84,9 +84,13 @@ class SyncCollector:
         return mean_metrics(self._metrics.values()) | {"worker_restarts": self._pool.restarts}
 
     def state_dict(self) -> State:
-        """Of every worker; None for one that is being replaced."""
+        """Of every worker; None for one that is being replaced, or whose steps are not counted.
+
+        Where a fault ends the run, the others have collected what will not be handed over: their
+        episodes have gone on without being seen, and a resume begins new ones.
+        """
         states: dict[int, State | None] = {}
-        asked = self._pool.ready
+        asked = [place for place in self._pool.ready if not place.calls]
         for place in asked:
             self._pool.ask(place, "state", steps=(1, 0))
         for place in asked:

@@ -83,10 +83,12 @@ def test_a_learner_that_is_stopped_leaves_nothing_and_the_next_starts_at_once(
     lab: Any, temporary: Path
 ) -> None:
     process = lab.start(f"{SMALL} --steps 1000000 --mode async --checkpoint.every_env_steps 200")
-    assert wait_until(lambda: any(lab.checkpoint_steps(run)[-1:] > [0] for run in lab.runs()), 120)
-    assert processes_in(temporary)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
+    try:
+        assert wait_until(lambda: any(lab.folder.glob("runs/*/*/2*/checkpoints/step-*[1-9]*")), 120)
+        assert processes_in(temporary)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 143, told
     assert "Stopped by SIGTERM" in told
     (run_dir,) = lab.runs()

@@ -204,6 +204,16 @@ def test_state_is_there_while_a_worker_is_replaced(crew: Any, mode: str) -> None
     assert other.collector.restarted.tolist() == expected
 
 
+def test_state_is_there_when_a_fault_ends_the_run_while_others_have_an_answer(crew: Any) -> None:
+    one = crew(2, environment=Raising, **{"launch.max_restarts": 0, "env.kwargs": {"after": 25}})
+    with pytest.raises(EnvironmentFaultError):
+        collected(one, 1000)
+    assert one.pool.places[1].calls  # its rollout, or its own fault, that nobody will take
+    state = one.collector.state_dict()
+    assert state["env_steps"] == one.collector.env_steps > 0
+    assert state["workers"] == [None, None]
+
+
 def test_closing_leaves_no_worker(crew: Any) -> None:
     one = crew(2)
     one.collector.collect(2)
