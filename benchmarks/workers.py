@@ -44,11 +44,13 @@ VECTOR_STEPS = 32
 """Of each environment, in one order."""
 HIDDEN_SIZES = (64, 256, 1024, 2048, 4096)
 """Of two hidden layers each, for the time of a broadcast."""
+LEARNER_STEPS_PER_SECOND = 2_000
+"""About what an update every four steps leaves room for: how long a training run is to be."""
 QUIET = {"tracking.console": "off", "tracking.tensorboard": False, "evaluate.where": "inline"}
 
 
 class Rate(NamedTuple):
-    """How fast a number of workers is."""
+    """How fast so many workers are."""
 
     environment: str
     how: str
@@ -93,7 +95,7 @@ def collection(environment: str, workers: int, launcher: str, mode: str, seconds
 
 def training(environment: str, workers: int, seconds: float, rate: float) -> Rate:
     """Of a DQN run in async mode, one update every four steps; for about as long."""
-    steps = int(seconds * rate)
+    steps = int(seconds * min(rate, LEARNER_STEPS_PER_SECOND))
     with tempfile.TemporaryDirectory() as folder:
         result = rlplug.train(
             "dqn",
