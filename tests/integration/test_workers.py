@@ -180,8 +180,8 @@ CARRIED = EnvironmentSpec(name="carried", summary="CartPole", gymnasium_id="Cart
 
 
 @pytest.mark.usefixtures("ray")
-def test_a_plugin_file_is_carried_to_where_it_is_not(tmp_path: Path) -> None:
-    """A worker that has no such file resolves the names that it defines."""
+def test_a_worker_needs_no_plugin_file_of_its_own_and_imports_little(tmp_path: Path) -> None:
+    """It resolves the names that a file defines which its machine does not have."""
     plan = plan_of(resolve("dqn", "cartpole"), total_env_steps=10, scratch=str(tmp_path))
     plan.settings["environment"] = "carried"
     file = PluginFile("/not/on/this/machine/carried_plugin.py", PLUGIN.encode())
@@ -190,7 +190,12 @@ def test_a_plugin_file_is_carried_to_where_it_is_not(tmp_path: Path) -> None:
     ref = engine.call(worker, "prepare", plan._replace(plugin_files=(file,)), Berth(0, 0, 1, 0))
     assert engine.wait([ref], 1, timeout=60.0)
     prepared = engine.get(ref)
+    about = engine.get(engine.call(worker, "about"))
     engine.kill(worker)
     engine.close()
     assert prepared.pid != os.getpid()
     assert "carried_plugin.py" in prepared.versions
+    assert about["pid"] == prepared.pid
+    unneeded = {"rlplug.algorithms.dqn.agent", "rlplug.replay.transitions", "rlplug.train.run"}
+    unneeded |= {"tensorboard", "matplotlib", "pandas", "rich", "typer"}
+    assert unneeded.isdisjoint(about["modules"])
