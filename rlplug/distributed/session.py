@@ -118,8 +118,14 @@ class RaySession:
             raise ConfigError(msg) from error
         nodes = [each for each in ray.nodes() if each["Alive"]]
         logger.warning(
-            "Joined the Ray cluster at %s: %d node%s, %g processor cores.",
-            *(_address(ray), len(nodes), "s" * (len(nodes) > 1), _cpus(ray)),
+            "Joined the Ray cluster at %s: %d node%s, %g processor core%s.",
+            *(
+                _address(ray),
+                len(nodes),
+                "s" * (len(nodes) > 1),
+                _cpus(ray),
+                "s" * (_cpus(ray) > 1),
+            ),
         )
 
     def cpus_per_worker(self) -> float:

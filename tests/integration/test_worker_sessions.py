@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -155,25 +156,48 @@ def test_shared_memory_that_is_full_is_told_before_training(lab: Any) -> None:
     assert lab.runs() == []
 
 
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+
+
 @pytest.fixture
 def cluster(temporary: Path) -> Iterator[Any]:
-    """Two nodes of one core each, on this machine."""
+    """Start one of so many nodes of one core each, on this machine: `cluster(2)`."""
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-    made = Cluster(
-        initialize_head=True, head_node_args={**node, "temp_dir": str(temporary / "ray")}
-    )
-    made.add_node(**node)
-    made.wait_for_nodes()
-    yield made
-    made.shutdown()
+    started: list[Any] = []
+
+    def start(num_nodes: int, **of_head: Any) -> Any:
+        head = {**NODE, **of_head, "temp_dir": str(temporary / "ray")}
+        started.append(Cluster(initialize_head=True, head_node_args=head))
+        for _ in range(1, num_nodes):
+            started[0].add_node(**NODE)
+        started[0].wait_for_nodes()
+        return started[0]
+
+    yield start
+    started[0].shutdown()
     shutil.rmtree(temporary / "ray")
+
+
+def test_a_cluster_is_joined_through_its_client_port_and_left_running(
+    lab: Any, cluster: Any
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    joined = cluster(1, ray_client_server_port=port)
+    address = f"ray://127.0.0.1:{port}"
+    run_dir = lab.train(f"{SMALL} --steps 200 --cluster {address} --evaluate.where inline")
+    assert lab.record(run_dir)["env_steps"] == 200
+    log = (lab.folder / run_dir / "console.log").read_text()
+    assert f"Joined the Ray cluster at {joined.address}: 1 node, 1 processor core." in log
+    assert joined.remaining_processes_alive()
 
 
 def test_a_run_goes_on_without_a_node_that_leaves_and_with_one_that_joins(
     lab: Any, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    joined = cluster(2)
     answers: list[tuple[int, int, int]] = []  # of each rollout: its step, place and life
     nodes: list[str] = []
     take = WorkerPool.take
@@ -185,15 +209,15 @@ def test_a_run_goes_on_without_a_node_that_leaves_and_with_one_that_joins(
         answers.append((rollout.env_steps, place.index, place.life))
         if rollout.env_steps > 200 and not nodes:
             nodes.append("left")
-            cluster.remove_node(*cluster.worker_nodes, allow_graceful=False)
+            joined.remove_node(*joined.worker_nodes, allow_graceful=False)
         elif rollout.env_steps > 400 and nodes == ["left"]:
             nodes.append("joined")
-            cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+            joined.add_node(**NODE)
             assert wait_until(lambda: pool.admit() or len(pool.ready) == 2, 90.0)
         return answer
 
     monkeypatch.setattr(WorkerPool, "take", take_and_change_nodes)
-    run_dir = lab.train(f"{SMALL} --steps 800 --cluster {cluster.address} --evaluate.where inline")
+    run_dir = lab.train(f"{SMALL} --steps 800 --cluster {joined.address} --evaluate.where inline")
     assert nodes == ["left", "joined"]
     assert lab.record(run_dir)["env_steps"] == 800
     (lost,) = {place for _, place, life in answers if life == 1}
@@ -201,7 +225,7 @@ def test_a_run_goes_on_without_a_node_that_leaves_and_with_one_that_joins(
     assert alone == [1 - lost] * len(alone)
     assert {place for steps, place, _ in answers if steps > 700} == {0, 1}
     log = (lab.folder / run_dir / "console.log").read_text()
-    assert f"Joined the Ray cluster at {cluster.address}: 2 nodes, 2 processor cores." in log
+    assert f"Joined the Ray cluster at {joined.address}: 2 nodes, 2 processor cores." in log
     assert log.count("It is replaced") == 1
     # Ray says of its worker that it is gone before it knows why
     assert "its node left the cluster." in log or "its process or its node has gone." in log
