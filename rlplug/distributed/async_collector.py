@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 ORDERS_PER_WORKER = 2
 """One that is being worked on, and the next."""
-_CALL_SECONDS = 0.02
-"""An order should be worth its call..."""
+_SECONDS_BETWEEN_CALLS = 0.01
+"""An order costs the learner two milliseconds, so that it should not give more than 100 in a second
+(docs/results/workers.md)..."""
 _MOST_VECTOR_STEPS = 16
 """...but a learner with a replay should not wait for many steps with old weights."""
 
@@ -120,7 +121,8 @@ class AsyncCollector:
         asked = math.ceil(num_env_steps / num_envs)
         if self._fixed_length:
             return asked
-        worth_it = int(_CALL_SECONDS / self._vector_step_seconds)
+        of_each = len(self._pool.places) * _SECONDS_BETWEEN_CALLS
+        worth_it = int(of_each / self._vector_step_seconds)
         return max(asked, min(worth_it, _MOST_VECTOR_STEPS))
 
     def set_weights(self, weights: Callable[[], Weights], version: int) -> None:

@@ -82,13 +82,14 @@ def test_rollouts_that_are_learned_from_whole_have_the_length_that_was_asked_for
 
 
 def test_orders_are_worth_their_call_where_the_replay_takes_any_length(crew: Any) -> None:
-    one = crew(1, mode="async")
-    one.collector.collect(1)
-    one.collector._vector_step_seconds = 1e-5
-    assert one.collector._vector_steps(1) == 16  # never many with old weights
-    one.collector._vector_step_seconds = 0.01
-    assert one.collector._vector_steps(1) == 2
-    assert one.collector._vector_steps(40) == 40
+    for workers in (1, 4):  # all of which the learner has to answer
+        one = crew(workers, mode="async")
+        one.collector.collect(1)
+        one.collector._vector_step_seconds = 1e-5
+        assert one.collector._vector_steps(1) == 16  # never many with old weights
+        one.collector._vector_step_seconds = 0.004
+        assert one.collector._vector_steps(1) == {1: 2, 4: 10}[workers]
+        assert one.collector._vector_steps(160) == 160 // workers
 
 
 def test_new_orders_bring_the_newest_weights_and_rollouts_tell_their_age(crew: Any) -> None:
