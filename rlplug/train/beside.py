@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -121,11 +122,15 @@ class EvaluationBeside:
     def __init__(self, engine: Engine, plan: WorkerPlan, agent: Agent) -> None:
         self._engine = engine
         self._plan = engine.put(plan)
+        self._limits = plan.settings["launch"]
         self._agent = agent
         self._asked: list[_Asked] = []
         self._restarts = 0
         self._worker: Any = None
         self._prepared: Any = None
+        self._since = 0.0
+        """When the evaluator was started, or its last answer was awaited."""
+        self._told_after = 0.0
 
     def begin(self, episodes: int, env_steps: int, updates: int) -> None:
         """Evaluate the agent's weights as they are now; `finished` has what comes of it."""
@@ -143,7 +148,7 @@ class EvaluationBeside:
 
         Raises:
             EnvironmentFaultError: an environment raised.
-            WorkerError: the evaluator ended again and again.
+            WorkerError: the evaluator ended again and again, or did not start.
         """
         done = []
         while self._asked:
@@ -154,9 +159,35 @@ class EvaluationBeside:
                 if (report := self._answer(first.ref)) is not None:
                     self._asked.pop(0)
                     done.append(Evaluated(first.env_steps, first.updates, report))
+                self._answered_at(time.monotonic())
             elif not must_wait:
                 break
+            else:
+                self._tell_of_a_long_wait(first, time.monotonic() - self._since)
         return done
+
+    def _answered_at(self, moment: float) -> None:
+        self._since, self._told_after = moment, self._limits["env_timeout_seconds"]
+
+    def _tell_of_a_long_wait(self, asked: _Asked, waited: float) -> None:
+        """What hangs ends its process; what only takes long is told, again and again.
+
+        Raises:
+            WorkerError: the evaluator is not there in time.
+        """
+        limit = self._limits["start_timeout_seconds"]
+        if waited > limit and not self._engine.wait([self._prepared], 1, 0.0):
+            msg = (
+                f"The process that evaluates was not ready after {limit:g} seconds "
+                "(launch.start_timeout_seconds). Wait longer, or use --evaluate.where inline."
+            )
+            raise WorkerError(msg)
+        if waited > self._told_after:
+            self._told_after *= 2
+            _log.warning(
+                "The evaluation at %s environment steps has taken %.0f s so far; it is waited for.",
+                *(f"{asked.env_steps:,}", waited),
+            )
 
     def __call__(self, episodes: int, env_steps: int) -> EvaluationReport:
         """Evaluate the weights as they are now, and wait for it; all others have ended before."""
@@ -166,6 +197,7 @@ class EvaluationBeside:
     def _start(self) -> None:
         self._worker = self._engine.start(Evaluator)
         self._prepared = self._engine.call(self._worker, "prepare", self._plan)
+        self._answered_at(time.monotonic())
 
     def _sent(self, asked: _Asked) -> _Asked:
         arguments = (asked.episodes, asked.env_steps, asked.weights)

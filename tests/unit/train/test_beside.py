@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +88,22 @@ def test_an_evaluator_that_ends_again_and_again_is_an_error(scene: Scene) -> Non
     scene.beside.begin(1, 100, 0)
     with pytest.raises(WorkerError, match="ended 4 times: its process was killed"):
         scene.beside.finished(wait=True)
+
+
+def test_an_evaluator_that_does_not_start_is_not_waited_for_for_ever(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = itertools.count(step=10)
+    monkeypatch.setattr("rlplug.train.beside.time.monotonic", lambda: float(next(seconds)))
+    scene.engine.frozen = {0}
+    scene.beside.begin(1, 4000, 0)
+    with pytest.raises(WorkerError, match=r"not ready after 180 seconds \(launch.start_timeout_s"):
+        scene.beside.finished(wait=True)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == (
+        "The evaluation at 4,000 environment steps has taken 70 s so far; it is waited for."
+    )
+    assert len(told) == 2  # after 60 and 120 seconds
 
 
 def test_an_environment_that_raises_is_an_environment_fault(
