@@ -77,12 +77,7 @@ class RaySession:
     def _start(self, ray: Any) -> None:
         cores = usable_cores()
         workers = self._launch.num_workers
-        if workers > cores:
-            logger.warning(
-                "%d workers share %d processor cores: they step by turns, which pays only where "
-                "an environment waits for something else.",
-                *(workers, cores),
-            )
+        _warn_of_few_cores(workers, cores)
         store = _store_bytes()
         for attempt in range(1, ATTEMPTS + 1):
             self.folder = _short_folder()
@@ -162,6 +157,15 @@ class RaySession:
 def usable_cores() -> int:
     """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _warn_of_few_cores(workers: int, cores: float) -> None:
+    if workers > cores:
+        logger.warning(
+            "%d workers share %g processor core%s: they step by turns, which pays only where an "
+            "environment waits for something else.",
+            *(workers, cores, "s" * (cores > 1)),
+        )
 
 
 def _store_bytes() -> int:

@@ -191,6 +191,7 @@ def test_a_cluster_is_joined_through_its_client_port_and_left_running(
     assert lab.record(run_dir)["env_steps"] == 200
     log = (lab.folder / run_dir / "console.log").read_text()
     assert f"Joined the Ray cluster at {joined.address}: 1 node, 1 processor core." in log
+    assert "2 workers share 1 processor core: they step by turns" in log
     assert joined.remaining_processes_alive()
 
 
