@@ -1,6 +1,7 @@
 """Trains suites of algorithms over seeds and writes their tables under docs/results/.
 
     python -m benchmarks.learning value-family --seeds 10-14 --jobs 2 [--only dqn,c51]
+    python -m benchmarks.learning procgen --seeds 10-10 --set agent.network.encoder=nature-cnn
 
 Each run is a process of its own with one thread. Figures are kept beside the table as JSON, by
 algorithm, so that a part can be run again without the rest. The policy that is measured is the one
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -21,10 +23,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.suites import REMARKS, SUITES, Entry
+from benchmarks.suites import PLUGINS, REMARKS, SIMULATORS, SUITES, Entry
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-RUN_LIMIT_SECONDS = 3 * 3600
+RUN_LIMIT_SECONDS = 24 * 3600
+RANDOM_EPISODES = 1000
 
 
 class Job(NamedTuple):
@@ -33,13 +36,16 @@ class Job(NamedTuple):
     suite: str
     entry: Entry
     seed: int
+    settings: tuple[str, ...] = ()
+    """`KEY=VALUE`, over the preset's."""
 
 
-def train_once(entry: Entry, seed: int) -> None:
+def train_once(entry: Entry, seed: int, *settings: str) -> None:
     """One run in this process: prints its figures as one JSON line."""
     import tempfile
 
     import rlplug
+    from benchmarks.random_policy import random_returns
 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +63,7 @@ def train_once(entry: Entry, seed: int) -> None:
                 "tracking.tensorboard": False,
                 "launch.threads": 1,
                 "checkpoint.save_replay": False,
+                **dict(setting.split("=", 1) for setting in settings),
             },
         )
         lines = (Path(result.run_dir) / "metrics.jsonl").read_text().splitlines()
@@ -73,11 +80,31 @@ def train_once(entry: Entry, seed: int) -> None:
         "std_return": result.evaluation.std_return,
         "episodes": result.evaluation.episodes,
         "curve": curve,
+        **({"settings": list(settings)} if settings else {}),
+        **_of_sets(result.evaluation, rows),
         "env_steps": result.env_steps,
         "training_seconds": training[-1],
         "wall_seconds": time.perf_counter() - started,
     }
+    if result.evaluation.sets:
+        figures["random"] = random_returns(environment, episodes=RANDOM_EPISODES, seed=int(seed))
     print(json.dumps(figures))
+
+
+def _of_sets(evaluation: Any, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means and curves by evaluation set, where there are several."""
+    if not evaluation.sets:
+        return {}
+    curves = {
+        name: [
+            [row["env_steps"], row[key]]
+            for row in rows
+            if (key := f"evaluation/{name}/mean_return") in row
+        ]
+        for name in evaluation.sets
+    }
+    means = {name: one.mean_return for name, one in evaluation.sets.items()}
+    return {"sets": means, "set_curves": curves}
 
 
 def run_job(job: Job) -> tuple[Job, dict[str, Any]]:
@@ -91,7 +118,9 @@ def run_job(job: Job) -> tuple[Job, dict[str, Any]]:
             "--train",
             job.suite,
             entry.key,
+            str(entry.env_steps),
             str(job.seed),
+            *job.settings,
         ],
         capture_output=True,
         text=True,
@@ -106,14 +135,23 @@ def run_job(job: Job) -> tuple[Job, dict[str, Any]]:
     return job, figures
 
 
+def versions(suite: str) -> str:
+    """What the suite's figures were made with."""
+    names = ["rlplug", "torch", "gymnasium", "numpy"]
+    if suite in PLUGINS:
+        names += [PLUGINS[suite], SIMULATORS[suite]]
+    return ", ".join(f"{name} {version(name)}" for name in names)
+
+
 def table(suite: str, results: dict[str, Any], command: str) -> str:
     """The suite's page: one row an entry, one figure a seed, and the spread."""
-    versions = ", ".join(f"{n} {version(n)}" for n in ("rlplug", "torch", "gymnasium", "numpy"))
     lines = [
         f"# Learning: {suite}",
         "",
-        f"Made by `{command}`; Python {platform.python_version()}, {versions}, one thread a run.",
-        "Mean return over 50 greedy episodes of the policy at the end of training, on seeds that "
+        f"Made by `{command}`; Python {platform.python_version()}, {versions(suite)}, one thread a "
+        "run.",
+        "Mean return over 50 episodes of the policy at the end of training (greedy, or sampled "
+        "where its preset evaluates so), on seeds that "
         "were not used to choose settings (each row names its own: where a first measurement led "
         "to other settings, fresh seeds were taken). `solved` counts the seeds at or above the "
         "mark, or below it where the row shows what cannot be learned. The seconds are of a shared "
@@ -132,15 +170,46 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
         mark = f"{'< ' if entry.stays_below else ''}{entry.mark:g}"
         spread = statistics.stdev(means) if len(means) > 1 else 0.0
         seconds = statistics.median(run["training_seconds"] for run in runs)
-        each = ", ".join(f"{run['seed']}: {run['mean_return']:.0f}" for run in runs)
+        digits = 0 if max(map(abs, means)) >= 100 else 1
+        each = ", ".join(f"{run['seed']}: {run['mean_return']:.{digits}f}" for run in runs)
+        settings = "".join(f" --{each}" for each in runs[0].get("settings", ())).replace("=", " ")
+        env_steps = min(entry.env_steps, runs[0]["env_steps"])
         lines.append(
-            f"| {entry.command_name} | {entry.environment} | {entry.env_steps:,} | {mark} | "
-            f"{solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± {spread:.1f} | "
-            f"{seconds:.0f} |"
+            f"| {entry.command_name}{settings} | {entry.environment} | {env_steps:,} | "
+            f"{mark} | {solved} of {len(means)} | {each} | {statistics.mean(means):.1f} ± "
+            f"{spread:.1f} | {seconds:.0f} |"
         )
+    if suite in PLUGINS:
+        for entry in SUITES[suite]:
+            lines += curves(results.get(entry.key, []))
     if suite in REMARKS:
         lines += ["", REMARKS[suite]]
     return "\n".join([*lines, ""])
+
+
+def curves(runs: list[dict[str, Any]]) -> list[str]:
+    """A table of the evaluations on the way, a column a seed and set; with a random policy's."""
+    columns: dict[str, list[list[float]]] = {}
+    for run in runs:
+        for name, curve in run.get("set_curves", {"": run["curve"]}).items():
+            columns[f"seed {run['seed']}{', ' if name else ''}{name}"] = curve
+    if not columns:
+        return []
+    steps = [step for step, _ in next(iter(columns.values()))]
+    lines = ["", "Mean return of the evaluations on the way:", ""]
+    lines += [f"| env steps | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for at, step in enumerate(steps):
+        row = (f"{curve[at][1]:.1f}" if at < len(curve) else "" for curve in columns.values())
+        lines.append(f"| {step:,} | {' | '.join(row)} |")
+    for run in runs:
+        for name, random in run.get("random", {}).items():
+            mean = run["sets"][name]
+            lines += [
+                "",
+                f"Seed {run['seed']}, {name}: {mean:.2f} at the end, {mean / random:.1f} times the "
+                f"{random:.2f} of a uniformly random policy ({RANDOM_EPISODES:,} episodes).",
+            ]
+    return lines
 
 
 def main() -> None:
@@ -152,29 +221,41 @@ def main() -> None:
         "--only", default="", help="algorithms, or pairs ('ppo cartpole'), separated by commas"
     )
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
+    parser.add_argument("--steps", type=lambda text: int(float(text)), help="for a short look")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     options = parser.parse_args()
     first, last = map(int, options.seeds.split("-"))
     wanted = set(filter(None, options.only.split(",")))
-    store = RESULTS / f"{options.suite}.json"
+    store = options.results / f"{options.suite}.json"
     command = f"python -m benchmarks.learning {options.suite} --seeds FIRST-LAST --only ALGORITHM"
+    if options.suite in PLUGINS:
+        command = shlex.join(["python", "-m", "benchmarks.learning", *sys.argv[1:]])
     with ThreadPoolExecutor(options.jobs) as pool:
         for entry in SUITES[options.suite]:
             if wanted and not wanted & {entry.algorithm, entry.key}:
                 continue
-            jobs = [Job(options.suite, entry, seed) for seed in range(first, last + 1)]
-            figures = [figures for _, figures in pool.map(run_job, jobs)]
-            # read again: another process may have added its part meanwhile
-            results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-            results[entry.key] = figures
-            store.write_text(json.dumps(results, indent=1) + "\n")
-            page = table(options.suite, results, command)
-            (RESULTS / f"{options.suite}.md").write_text(page)
-            print(page.splitlines()[-1], flush=True)
+            taken = entry._replace(env_steps=options.steps or entry.env_steps)
+            jobs = [
+                Job(options.suite, taken, seed, tuple(options.settings))
+                for seed in range(first, last + 1)
+            ]
+            figures = []
+            for _, run in pool.map(run_job, jobs):
+                figures.append(run)
+                # read again: another process may have added its part meanwhile
+                results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+                results[entry.key] = list(figures)
+                store.write_text(json.dumps(results, indent=1) + "\n")
+                page = table(options.suite, results, command)
+                (options.results / f"{options.suite}.md").write_text(page)
+            print(page, flush=True)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--train"]:
         of_suite = {entry.key: entry for entry in SUITES[sys.argv[2]]}
-        train_once(of_suite[sys.argv[3]], int(sys.argv[4]))
+        key, steps, seed, *settings = sys.argv[3:]
+        train_once(of_suite[key]._replace(env_steps=int(steps)), int(seed), *settings)
     else:
         main()

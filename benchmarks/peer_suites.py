@@ -28,6 +28,8 @@ class Match:
     num_envs: int = 1
     action_noise: float | None = None
     """Standard deviation of their Gaussian noise on actions of width 2."""
+    simulator: str = ""
+    """The package that plays, beside Gymnasium; its version is named on the page."""
 
     @property
     def key(self) -> str:
@@ -123,6 +125,7 @@ SAC_HALFCHEETAH = Match(
     algorithm="sac",
     environment="halfcheetah",
     gymnasium_id="HalfCheetah-v5",
+    simulator="mujoco",
     env_steps=100_000,
     ours={
         "launch.num_envs": 1,

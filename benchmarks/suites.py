@@ -38,6 +38,11 @@ class Entry(NamedTuple):
         return f"{self.algorithm} {self.environment}{mode}"
 
 
+PLUGINS = {"atari": "rlplug-atari", "mujoco": "rlplug-mujoco", "procgen": "rlplug-procgen"}
+"""The package that a suite's environments come from, and whose versions its page names."""
+SIMULATORS = {"atari": "ale-py", "mujoco": "mujoco", "procgen": "procgen-mirror"}
+"""What that package plays in."""
+
 VALUE_FAMILY = (
     "dqn",
     "double-dqn",
@@ -69,7 +74,9 @@ SUITES: dict[str, tuple[Entry, ...]] = {
         Entry("ddpg", "pendulum", 20_000, -250),
         Entry("sac-discrete", "cartpole", 100_000, 400),
     ),
+    "atari": (Entry("ppo", "atari/pong", 1_000_000, 0, preset="short"),),
     "mujoco": (Entry("sac", "mujoco/halfcheetah", 100_000, 3000),),
+    "procgen": (Entry("ppo", "procgen/starpilot", 1_000_000, 4.32, preset="short"),),
     "value-family": tuple(
         Entry(name, "cartpole", 100_000, 475, preset="long" if name == "dqn" else "default")
         for name in VALUE_FAMILY
@@ -87,5 +94,9 @@ SUITES: dict[str, tuple[Entry, ...]] = {
 
 REMARKS: dict[str, str] = {
     "with-workers": "Ray was started for every run, with one environment in each of the workers.",
+    "atari": "Episodes are whole games, returns are raw scores: -21 to 21 in Pong. An environment "
+    "step is four frames.",
+    "procgen": "Training plays 200 levels in easy mode; the mark is three times what a uniformly "
+    "random policy scores on them (1.44).",
 }
 """What a suite's page says below its table."""

@@ -233,6 +233,8 @@ class ImageInput(nn.Module):
             image = image.movedim(-1, -3)
         if self.num_axes == 4:
             image = image.flatten(1, 2)  # [B, S, C, H, W] -> [B, S * C, H, W]
+        # convolutions take a fifth less time on a CPU when the channels of a pixel lie together
+        image = image.contiguous(memory_format=torch.channels_last)
         return image if self.scale is None else image * self.scale
 
 

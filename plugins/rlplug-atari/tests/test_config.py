@@ -58,6 +58,8 @@ def test_presets_are_those_of_their_papers():
     ppo = resolve("ppo", "pong").config
     assert (ppo.launch.total_envs, ppo.train.rollout_length, ppo.agent.batch_size) == (8, 128, 256)
     assert resolve("dqn", "pong", preset="zoo").config.replay.capacity == 100_000
+    short = resolve("ppo", "pong", preset="short").config
+    assert (short.agent.batch_size, short.agent.epochs, short.train.steps) == (32, 3, 1_000_000)
 
 
 def test_settings_that_do_not_exist_are_named():
