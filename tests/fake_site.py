@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import shutil
 import sys
 import textwrap
@@ -66,8 +67,17 @@ class FakeSite:
 
 @pytest.fixture
 def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSite]:
-    """An importable folder for fake distributions, and a plugin index of its own."""
+    """An importable folder for fake distributions, and a plugin index of its own.
+
+    Plugins that are really installed, as those under plugins/ may be, are not there meanwhile.
+    """
     site = FakeSite(tmp_path / "site")
+    everything = importlib.metadata.distributions
+    monkeypatch.setattr(
+        importlib.metadata,
+        "distributions",
+        lambda **context: (one for one in everything(**context) if _is_to_be_seen(one, site)),
+    )
     known = set(sys.modules)
     monkeypatch.setattr(sys, "path", [str(site.folder), *sys.path])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -80,6 +90,14 @@ def fake_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeS
         file = getattr(sys.modules[name], "__file__", None) or ""
         if file.startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+def _is_to_be_seen(one: importlib.metadata.Distribution, site: FakeSite) -> bool:
+    """Whether a distribution is rlplug, a fake one, or no plugin at all."""
+    is_plugin = "[rlplug." in (one.read_text("entry_points.txt") or "")
+    if not is_plugin or one.locate_file("") == site.folder:
+        return True
+    return one.metadata["Name"] == entries.OWN
 
 
 def _forget() -> None:
