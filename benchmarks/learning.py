@@ -87,7 +87,9 @@ def train_once(entry: Entry, seed: int, *settings: str) -> None:
         "wall_seconds": time.perf_counter() - started,
     }
     if result.evaluation.sets:
-        figures["random"] = random_returns(environment, episodes=RANDOM_EPISODES, seed=int(seed))
+        figures["random"] = random_returns(
+            entry.environment, episodes=RANDOM_EPISODES, seed=int(seed)
+        )
     print(json.dumps(figures))
 
 

@@ -465,10 +465,21 @@ def test_munchausen_is_at_most_forty_lines() -> None:
     assert total <= 40
 
 
+CHECK = (
+    'pip install -c constraints.txt -e ".[dev]" -e plugins/rlplug-atari -e plugins/rlplug-mujoco '
+    "&& nox"
+)
+
+
 def test_the_readme_has_the_two_commands() -> None:
     text = [block.text for block in blocks(ROOT / "README.md")]
     assert "pip install -c constraints.txt -e . && rlplug train dqn cartpole\n" in text
-    assert 'pip install -c constraints.txt -e ".[dev]" && nox\n' in text
+    assert f"{CHECK}\n" in text
+
+
+def test_continuous_integration_runs_what_the_readme_says() -> None:
+    for page in ("CONTRIBUTING.md", ".ci/run"):
+        assert f"\n{CHECK}\n" in (ROOT / page).read_text(), page
 
 
 def test_the_readme_draws_the_whole_tree() -> None:
