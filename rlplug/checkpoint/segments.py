@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from rlplug.changes import ChangingArray
+    from rlplug.changes import ChangingArray, LentBlock
     from rlplug.data import Array
 
 _NOWHERE = -1
@@ -89,7 +89,7 @@ class Segments:
         self._arrays: dict[str, _Stored] = {}
         self._files: dict[int, FileDigest] = {}
         self._folder: Path | None = None
-        self._taken: dict[str, Array] = {}
+        self._taken: dict[str, LentBlock] = {}
         self._writing: tuple[dict[str, Array], dict[int, FileDigest]] = ({}, {})
 
     def adopt(
@@ -107,7 +107,7 @@ class Segments:
         self._taken = {}
 
     def take(self, key: str, array: ChangingArray) -> BlockTable:
-        """Copy the blocks that are not on disk as they are now."""
+        """Take the blocks that are not on disk as they are now; none is copied before it must."""
         layout = BlockLayout(key, dtype_name(array.rows), array.shape, array.changes.block_rows)
         segment = np.full(layout.num_blocks, _NOWHERE, dtype=np.int64)
         known = self._arrays.get(key)
@@ -118,9 +118,8 @@ class Segments:
             if known.layout.shape[0] != size and last < len(segment):
                 segment[last] = _NOWHERE  # it has other rows now
         segment[array.changes.changed[: len(segment)]] = _NOWHERE
-        for block in np.flatnonzero(segment == _NOWHERE).tolist():
-            self._taken[f"{key}/{block}"] = array.block(block).copy()
-        array.changes.clear()
+        lent = array.lend(np.flatnonzero(segment == _NOWHERE).tolist())
+        self._taken |= {f"{key}/{block}": rows for block, rows in lent.items()}
         self._arrays[key] = _Stored(layout, segment)
         return BlockTable(key)
 
@@ -133,7 +132,7 @@ class Segments:
                 damaged; its blocks are then taken from memory by the next save.
         """
         number = max(self._files, default=0) + 1
-        blocks: dict[str, Array] = dict(self._taken)
+        blocks: dict[str, Array | LentBlock] = dict(self._taken)
         where = {key: stored.segment.copy() for key, stored in self._arrays.items()}
         for old in self._sparse():
             blocks |= self._read_again(old, where)

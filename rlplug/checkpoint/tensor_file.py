@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from rlplug.changes import LentBlock
 from rlplug.durable import create_file
 from rlplug.errors import CheckpointError
 
@@ -103,7 +104,9 @@ def leaf_kind(value: object) -> str | None:
     return kind if dtype in _NAMES else None
 
 
-def write_tensor_file(path: Path, leaves: Mapping[str, Leaf], structure: str) -> FileDigest:
+def write_tensor_file(
+    path: Path, leaves: Mapping[str, Leaf | LentBlock], structure: str
+) -> FileDigest:
     """Write `leaves` and the text that says how they hang together; return what was written.
 
     Raises:
@@ -129,7 +132,8 @@ def write_tensor_file(path: Path, leaves: Mapping[str, Leaf], structure: str) ->
             digest.update(chunk)
             file.write(chunk)
         for name in names:
-            raw = raw_bytes(leaves[name])
+            leaf = leaves[name]
+            raw = raw_bytes(leaf.give() if isinstance(leaf, LentBlock) else leaf)
             digest.update(raw)
             file.write(raw)
     return FileDigest(8 + len(text) + end, digest.hexdigest())
@@ -259,7 +263,7 @@ def unusable(path: Path, what: str) -> CheckpointError:
     )
 
 
-def dtype_name(leaf: Leaf) -> str:
+def dtype_name(leaf: Leaf | LentBlock) -> str:
     """The format's name for the type of an array."""
     return _NAMES[getattr(leaf.dtype, "str", None) or str(leaf.dtype)]
 

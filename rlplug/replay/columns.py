@@ -59,9 +59,10 @@ class HostColumn:
 
     def write(self, index: Array, values: Array) -> None:
         """Put `[M, ...]` values in the rows `[M]`."""
-        self.array[index] = values
         if self.changes is not None:
+            self.changes.about_to_write(index)
             self.changes.note(index)
+        self.array[index] = values
 
     def take(self, index: Array) -> torch.Tensor:
         """A copy of the rows `[M]`."""

@@ -3,16 +3,20 @@
 import errno
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
 import torch
 
+import rlplug.changes as changes_module
+import rlplug.checkpoint.segments as segments_module
 from rlplug.changes import Changes, ChangingArray
 from rlplug.checkpoint import CheckpointInfo, CheckpointStore, load_checkpoint, verify_checkpoint
 from rlplug.checkpoint.manifest import read_manifest
 from rlplug.config import CheckpointConfig
 from rlplug.errors import CheckpointError
+from rlplug.replay.columns import Place
 
 ROW = 64
 """Numbers of a row; a block of the arrays here has eight rows."""
@@ -31,6 +35,7 @@ class Rows:
 
     def write(self, count, value):
         rows = (self.written + np.arange(count)) % len(self.array)
+        self.changes.about_to_write(rows)
         self.array[rows] = value
         self.changes.note(rows)
         self.written += count
@@ -290,3 +295,52 @@ def test_a_version_1_manifest_is_read_as_one_without_segments(world, save, forge
     forge(path, as_version_1)
     assert read_manifest(path).segments == {}
     assert load_checkpoint(path).state["agent"]["updates"] == 12
+
+
+def test_training_may_overwrite_everything_while_a_checkpoint_is_written(world, monkeypatch):
+    world.rows.write(100, np.arange(100 * ROW, dtype=np.float32).reshape(100, ROW))
+    before = world.rows.array.copy()
+    begun, overwritten = threading.Event(), threading.Event()
+    write = segments_module.write_tensor_file
+
+    def write_late(path, leaves, structure):
+        begun.set()
+        assert overwritten.wait(30)
+        return write(path, leaves, structure)
+
+    monkeypatch.setattr(segments_module, "write_tensor_file", write_late)
+    saving = world.store.begin(world.rows.state(), CheckpointInfo(env_steps=1))
+    assert begun.wait(30)
+    world.rows.write(100, -1.0)
+    overwritten.set()
+    np.testing.assert_array_equal(loaded(saving.result()), before)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(loaded(world.save()), np.full((100, ROW), -1.0))
+
+
+def test_whatever_is_written_meanwhile_each_checkpoint_is_of_its_moment(world):
+    generator = np.random.default_rng(0)
+    for number in range(1, 25):
+        world.rows.write(int(generator.integers(1, 60)), float(number))
+        before = world.rows.state()["replay"]["rows"]
+        before = np.array(before)
+        saving = world.store.begin(world.rows.state(), CheckpointInfo(env_steps=number))
+        writes = 0
+        while not saving.is_done or writes < 3:
+            world.rows.write(int(generator.integers(1, 20)), generator.random())
+            writes += 1
+        np.testing.assert_array_equal(loaded(saving.result()), before)
+
+
+def test_the_columns_of_a_replay_keep_what_a_save_has_yet_to_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(changes_module, "SMALLEST_BYTES", 0)
+    monkeypatch.setattr(changes_module, "BLOCK_BYTES", 512)
+    rows = np.random.default_rng(0).random((40, ROW)).astype(np.float32)
+    for place in (Place(), Place("disk", directory=tmp_path), Place("device")):
+        column = place.column(40, rows)
+        column.write(np.arange(40), rows)
+        lent = column.saved(40).lend(range(column.saved(40).num_blocks))
+        column.write(np.arange(20), rows[:20] + 1)
+        kept = np.concatenate([lent[block].give() for block in sorted(lent)])
+        np.testing.assert_array_equal(kept, rows)
+        assert column.changes.changed.tolist() == [True] * 10 + [False] * 10
