@@ -57,18 +57,19 @@ one, and only the second says what a save costs.
 GRACE = """
 ## SIGTERM
 
-A run of this network with {steps:,} transitions in its replay, none of them on the disk yet, ended
-{seconds:.1f} s after SIGTERM with exit code {code} and a checkpoint of {size:,.0f} MB, at a load of
-{load:.1f}; schedulers give 30 s. Resumed, another process had made 800 more steps and ended after
-{resumed:.1f} s.
+A run of a small network with {steps:,} transitions in its replay, none of them on the disk yet,
+ended {seconds:.1f} s after SIGTERM with exit code {code} and a checkpoint of {size:,.0f} MB, at a
+load of {load:.1f}; schedulers give 30 s. Resumed, another process had made 800 more steps and ended
+after {resumed:.1f} s.
 """
 TRAIN = (
-    "train dqn benchmarks.checkpoints:Screens --preset none --agent.network.encoder nature-cnn "
-    "--launch.num_envs 8 --train.collect_env_steps 200 --train.warmup_env_steps 1e7 --steps 2e7 "
-    "--evaluate.final_episodes 1 --evaluate.num_envs 1 --env.max_episode_steps 1000 "
+    "train dqn benchmarks.checkpoints:Screens --preset none --agent.network.encoder mlp "
+    "--agent.network.encoder.hidden_sizes [16] --agent.network.hidden_sizes [16] "
+    "--launch.num_envs 16 --train.collect_env_steps 64 --train.warmup_env_steps 1e7 --steps 2e7 "
+    "--evaluate.final_episodes 1 --evaluate.num_envs 1 --env.max_episode_steps 200 "
     "--tracking.report_every_env_steps 4000 --tracking.tensorboard false --console off"
 )
-"""Never comes to its warm-up's end: it is stopped when the replay is full."""
+"""A network that acts fast. Its warm-up never ends: it is stopped when the replay is full."""
 
 
 class Saved(NamedTuple):
@@ -242,8 +243,7 @@ def row(name: str, saves: list[Saved]) -> str:
 
 def stop_a_run(folder: Path) -> str:
     """Send SIGTERM to a run whose replay is full, and resume it; what to write of it."""
-    sizes = f"[{HIDDEN[0]}]"
-    more = f"--replay.capacity {CAPACITY} --agent.network.hidden_sizes {sizes} --run-dir {folder}"
+    more = f"--replay.capacity {CAPACITY} --run-dir {folder}"
     rlplug = [sys.executable, "-m", "rlplug"]
     process = subprocess.Popen([*rlplug, *TRAIN.split(), *more.split()], stderr=subprocess.DEVNULL)
     try:
