@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -27,6 +27,27 @@ class MakesPolicies(Protocol):
     def policy(self, context: PolicyContext) -> Policy:
         """One with the weights to evaluate."""
         ...
+
+
+class EvaluationBrokenOffError(Exception):
+    """A signal came while episodes were played."""
+
+
+class _Interruptible:
+    """A policy that acts until it is told to stop."""
+
+    def __init__(self, policy: Policy, is_interrupted: Callable[[], bool]) -> None:
+        self._policy = policy
+        self._is_interrupted = is_interrupted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._policy, name)
+
+    def act(self, *arguments: Any, **named: Any) -> Any:
+        """As the policy acts, unless it is time to stop."""
+        if self._is_interrupted():
+            raise EvaluationBrokenOffError
+        return self._policy.act(*arguments, **named)
 
 
 class InlineEvaluation:
@@ -54,16 +75,22 @@ class InlineEvaluation:
         self._seeds = seeds
         self._adapter = adapter
         self._adapters: dict[str, StepAdapter] = {}  # by evaluation set
+        self.is_interrupted: Callable[[], bool] = lambda: False
+        """Asked before each action; true breaks the evaluation off."""
 
     def __call__(self, episodes: int, env_steps: int) -> EvaluationReport:
-        """Evaluate the agent's weights as they are now: `episodes` of each evaluation set."""
+        """Evaluate the agent's weights as they are now: `episodes` of each evaluation set.
+
+        Raises:
+            EvaluationBrokenOffError: `is_interrupted` said so. Played again, it is the same.
+        """
         config, spec = self._resolved.config, self._resolved.environment
         seeds = self._seeds.child(f"at-{env_steps}")
         score_range = spec.score_range(config.env.model_dump())
         reports = {}
         for name in spec.set_names:
             report = evaluate(
-                self._policy(seeds, env_steps),
+                cast("Policy", _Interruptible(self._policy(seeds, env_steps), self.is_interrupted)),
                 self._environments(name),
                 episodes=episodes,
                 seed=seeds.integer("environments"),

@@ -237,6 +237,8 @@ def _drive(
     try:
         if is_new:
             supervisor.start(trainer)
+        else:
+            supervisor.resume(trainer)
         trainer.run()
         return supervisor.finish(trainer)
     except InterruptedRunError:

@@ -18,6 +18,7 @@ from rlplug.data import EpisodeStats
 from rlplug.errors import DivergedError, InterruptedRunError, RlplugError
 from rlplug.registry.entries import plugin_options
 from rlplug.train.beside import EvaluationBeside
+from rlplug.train.evaluation import EvaluationBrokenOffError, InlineEvaluation
 from rlplug.train.finite import not_a_number, not_finite
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Supervisor:
         self._recent: deque[EpisodeStats] = deque(maxlen=RECENT_EPISODES)
         self._env_steps = 0
         self._last_report = (0, 0.0)  # environment steps, training seconds
+        self._is_evaluation_left = False
         self._left_at = time.perf_counter()
 
     @property
@@ -118,15 +120,31 @@ class Supervisor:
         if is_last or self.stop_reason or is_due(self._periods.report):
             self._report(trainer)
         if not is_last and not self.stop_reason:
-            mean_return = None
-            is_wanted = False
-            if is_due(self._periods.evaluation):
-                mean_return, is_wanted = self._evaluate_on_the_way(trainer)
-            if self._signals.received is not None:
-                self._stop_for_signal(trainer, mean_return)
-            if is_wanted or is_due(self._periods.checkpoint):
-                self.save(trainer, mean_return)
+            self._between(
+                trainer,
+                evaluate=is_due(self._periods.evaluation),
+                save=is_due(self._periods.checkpoint),
+            )
         self._left_at = time.perf_counter()
+
+    def resume(self, trainer: Trainer) -> None:
+        """Play the evaluation that a signal broke off, before the next iteration."""
+        if self._is_evaluation_left:
+            self._is_evaluation_left = False
+            self._between(trainer, evaluate=True, save=True)
+        self._left_at = time.perf_counter()
+
+    def _between(self, trainer: Trainer, *, evaluate: bool, save: bool) -> None:
+        mean_return, is_wanted = None, False
+        if evaluate:
+            try:
+                mean_return, is_wanted = self._evaluate_on_the_way(trainer)
+            except EvaluationBrokenOffError:  # schedulers do not wait for the end of many episodes
+                self._is_evaluation_left = True
+        if self._signals.received is not None:
+            self._stop_for_signal(trainer, mean_return)
+        if is_wanted or save:
+            self.save(trainer, mean_return)
 
     def finish(self, trainer: Trainer) -> EvaluationReport:
         """Evaluate the policy at the end, and save it."""
@@ -200,7 +218,13 @@ class Supervisor:
         if isinstance(evaluation, EvaluationBeside):
             evaluation.begin(config.evaluate.episodes, self._env_steps, trainer.num_updates)
             return None, config.checkpoint.keep_best  # it may come out as the best
-        report, is_wanted = self._evaluate(trainer, config.evaluate.episodes)
+        if isinstance(evaluation, InlineEvaluation):
+            evaluation.is_interrupted = lambda: self._signals.received is not None
+        try:
+            report, is_wanted = self._evaluate(trainer, config.evaluate.episodes)
+        finally:
+            if isinstance(evaluation, InlineEvaluation):
+                evaluation.is_interrupted = lambda: False
         return report.mean_return, is_wanted
 
     def _take_evaluations(self, trainer: Trainer, *, wait: bool = False) -> None:
@@ -259,6 +283,7 @@ class Supervisor:
             "env_steps": self._env_steps,
             "training_seconds": self.training_seconds,
             "last_report": list(self._last_report),
+            "is_evaluation_left": self._is_evaluation_left,
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -269,6 +294,7 @@ class Supervisor:
         self.training_seconds = state["training_seconds"]
         env_steps, seconds = state["last_report"]
         self._last_report = (env_steps, seconds)
+        self._is_evaluation_left = state.get("is_evaluation_left", False)
         self._left_at = time.perf_counter()
 
 

@@ -95,6 +95,25 @@ def test_interrupted_again_and_again_it_comes_to_the_same_end(lab, monkeypatch, 
     assert lab.rows(broken) == lab.rows(unbroken)
 
 
+def test_an_evaluation_is_broken_off_by_a_signal_and_played_after_the_resume(lab, monkeypatch):
+    settings = (
+        f"{INTERRUPTING} --launch.num_envs 4 --evaluate.every_env_steps 350 "
+        "--evaluate.num_envs 1 --evaluate.episodes 40"
+    )
+    # by then each of the four that train has made 88 steps; the one that evaluates goes on
+    monkeypatch.setenv(MOMENT, f"{signal.SIGTERM:d} at 150")
+    outcome, broken = lab.fail(settings)
+    assert outcome.code == 143
+    assert lab.record(broken)["env_steps"] == lab.checkpoint_steps(broken)[-1] == 352
+    assert not any("evaluation/mean_return" in row for row in lab.rows(broken))
+    assert lab(f"train --resume {broken}").code == 0
+    unbroken = lab.train(settings)
+    assert lab.rows(broken) == lab.rows(unbroken)
+    assert lab.state(broken) == lab.state(unbroken)
+    evaluated = [r["env_steps"] for r in lab.rows(broken) if "evaluation/mean_return" in r]
+    assert evaluated[0] == 352
+
+
 def test_a_second_ctrl_c_stops_at_once(lab):
     outcome, broken = lab.fail(
         "dqn faulty_environment:Faulty --steps 1000 --checkpoint.every_env_steps 100 "
