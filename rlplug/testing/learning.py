@@ -62,7 +62,7 @@ def declared_spaces_train(subject: AlgorithmSubject) -> None:
 def _train_in(subject: AlgorithmSubject, part: str, kind: SpaceKind) -> None:
     observation, action = (kind if part == each else "" for each in ("observation", "action"))
     scene = scenes.world(subject.spec, observation, action)
-    with subject.run(scene, {"train.steps": 40}) as run:
+    with subject.run(scene) as run:
         before = arrays(run.agent.policy_weights())
         run.train()
         after = arrays(run.agent.policy_weights())
@@ -135,11 +135,15 @@ def _learned_values(subject: AlgorithmSubject, name: str) -> tuple[Array, Array]
 
 
 def learning_settings(subject: AlgorithmSubject) -> dict[str, Any]:
-    """The author's `learning`, with a discount of 0.9 wherever that is set."""
+    """The author's `learning`, with a discount of 0.9 wherever that is set.
+
+    What learns no values needs none.
+    """
     known = {one.name for section in subject.all_settings.values() for one in section}
     gamma = {name: GAMMA for name in ("replay.gamma", "agent.gamma") if name in known}
     found = gamma | subject.declared.learning
-    if not gamma and not any(name.endswith("gamma") for name in found):
+    is_set = gamma or any(name.endswith("gamma") for name in found)
+    if not is_set and not subject.declared.no_value:
         msg = (
             "There is neither replay.gamma nor agent.gamma; set the discount to 0.9 in `learning` "
             "of its AlgorithmConformance."

@@ -182,7 +182,7 @@ def autoreset_modes_agree(subject: AlgorithmSubject) -> None:
 def _transitions(subject: AlgorithmSubject, mode: str) -> list[list[tuple[Any, ...]]]:
     """By environment, its transitions under the greedy policy of the trained weights' start."""
     num_envs = 3
-    resolved = subject.resolved(scenes.script(subject.spec, mode), {"launch.num_envs": num_envs})
+    resolved = subject.resolved(scenes.script(subject.spec, mode))
     env_config: Any = resolved.config.env
     adapter = StepAdapter(make_vector(resolved.environment, env_config, num_envs), name="script")
     with subject.run(scenes.script(subject.spec, "SameStep")) as run:
@@ -219,7 +219,7 @@ def _close(left: Any, right: Any) -> bool:
 @CHECKS.add("one Ray worker is the local run", tier="learns")
 def one_ray_worker_is_the_local_run(subject: AlgorithmSubject) -> None:
     """With one worker in another process the run is, bit for bit, the one in this process."""
-    launch = {"launch.workers": 1, "launch.envs_per_worker": 2}
+    launch = {"launch.workers": 1, "launch.envs_per_worker": subject.small["launch.num_envs"]}
     if not subject.spec_module:
         raise NotApplicableError("It was not looked up by name, which is how workers find it.")
     try:
