@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rlplug.testing.check import Check, Result
 
 _RESULTS: pytest.StashKey[list[Result]] = pytest.StashKey()
+_OF_PROCESS = "rlplug conformance"
+"""Where a process of pytest-xdist leaves its results for the one that reports."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,10 +88,23 @@ def conformance(_conformance_check: Check, request: pytest.FixtureRequest) -> Ca
     return run
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of pytest-xdist's processes has tried."""
+    rows = getattr(node, "workeroutput", {}).get(_OF_PROCESS, ())
+    if rows:
+        from rlplug.testing.check import Result
+
+        node.config.stash[_RESULTS] += [Result(*row) for row in rows]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write `conformance.json`, where it was asked for."""
     path, results = session.config.getoption("--conformance-json"), session.config.stash[_RESULTS]
-    if path and results:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # one of pytest-xdist's processes, which knows a part of it
+        output[_OF_PROCESS] = [tuple(one) for one in results]
+    elif path and results:
         from rlplug.testing.report import Report
 
         Report(tuple(results)).write(Path(path))
