@@ -27,6 +27,7 @@ def isolated() -> Iterator[None]:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - pinned for whoever uses it
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # small networks gain nothing by more, and wait where cores are busy
     try:
         yield
     finally:
