@@ -1,18 +1,19 @@
 """Workers: environment steps per second by their number, what they cost, and how they start.
 
-    python -m benchmarks.workers [--write docs/results/workers.md]
+    python -m benchmarks.workers [--only slow,memory]
 
 Collection is measured alone, with every launcher and mode, and inside whole training runs in async
 mode; each figure is the best of several stretches of time, which others on the machine have
-disturbed the least. Ray is started once, for eight workers. The environment that waits needs no
-core, so that it shows what the workers can do on any machine; CartPole's steps take microseconds,
-and show what a call costs.
+disturbed the least. The environment that waits needs no core, so that it shows what the workers can
+do on any machine; CartPole's steps take microseconds, and show what a call costs. Figures are kept
+beside the page as JSON, by section.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 import rlplug
+from rlplug.config import LaunchConfig
 from rlplug.distributed.choice import measure
 from rlplug.distributed.session import RaySession, usable_cores
 from rlplug.distributed.weights import pack
@@ -35,16 +37,16 @@ from rlplug.resolve import resolve
 from rlplug.train.build import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
+STORE = Path(__file__).parents[1] / "docs" / "results" / "workers.json"
 WORKERS = (1, 2, 4, 8)
 SLOW, FAST = "benchmarks.sleeping:Sleeping", "cartpole"
-NAMES = {SLOW: "10 ms a step, waiting", FAST: "CartPole"}
 STRETCHES = 5
 VECTOR_STEPS = 32
 """Of each environment, in one order."""
-HIDDEN_SIZES = (64, 256, 1024, 2048, 4096)
+HIDDEN_SIZES = (64, 1024, 4096)
 """Of two hidden layers each, for the time of a broadcast."""
 LEARNER_STEPS_PER_SECOND = 2_000
 """About what an update every four steps leaves room for: how long a training run is to be."""
@@ -80,6 +82,17 @@ def parts(environment: str, workers: int, launcher: str, mode: str, **more: Any)
         yield run
 
 
+@contextlib.contextmanager
+def ray_for_eight() -> Iterator[None]:
+    """Ray, which runs within this process then use."""
+    session = RaySession(LaunchConfig(workers=8))
+    session.open()
+    try:
+        yield
+    finally:
+        session.close()
+
+
 def collection(environment: str, workers: int, launcher: str, mode: str, seconds: float) -> Rate:
     """Of collection alone, with weights that do not change."""
     chunk = VECTOR_STEPS * workers
@@ -113,6 +126,7 @@ def training(environment: str, workers: int, seconds: float, rate: float) -> Rat
                 **QUIET,
                 "launch.num_envs": workers,
                 "train.warmup_env_steps": 64,
+                "train.collect_env_steps": 64,
                 "evaluate.every_env_steps": 10**9,
                 "evaluate.final_episodes": 1,
                 "env.max_episode_steps": 50,
@@ -124,7 +138,9 @@ def training(environment: str, workers: int, seconds: float, rate: float) -> Rat
     rows = [row for row in map(json.loads, lines) if "training_seconds" in row]
     marks = [(row["training_seconds"], row["env_steps"]) for row in rows[1::3]]
     rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in itertools.pairwise(marks)]
-    return Rate(environment, "ray, async, training", workers, max(rates))
+    return Rate(
+        environment, "CartPole" if environment == FAST else "10 ms a step", workers, max(rates)
+    )
 
 
 def proportional_megabytes(pid: int) -> float:
@@ -142,9 +158,9 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def memory() -> list[str]:
+def memory(_: float) -> list[str]:
     """Rows: of eight workers that have collected, of Ray's daemons, and of the learner."""
-    with parts(FAST, 8, "ray", "sync") as run:
+    with ray_for_eight(), parts(FAST, 8, "ray", "sync") as run:
         run.collector.collect(800)
         pids = [place.about.pid for place in run.collector._pool.ready]
         workers = [proportional_megabytes(pid) for pid in pids]
@@ -154,6 +170,8 @@ def memory() -> list[str]:
                 others += proportional_megabytes(pid)
         learner = proportional_megabytes(os.getpid())
     return [
+        "| | MB |",
+        "|---|---|",
         f"| a worker, mean of 8 | {sum(workers) / 8:.0f} |",
         f"| 8 workers together | {sum(workers):.0f} |",
         f"| Ray's own processes together | {others:.0f} |",
@@ -161,19 +179,28 @@ def memory() -> list[str]:
     ]
 
 
-def start_up(workers: int) -> float:
-    """Seconds from the call to workers that can be asked, where Ray runs already."""
+def start_up(_: float) -> list[str]:
+    """Rows: seconds to start Ray, and then workers that can be asked."""
     began = time.perf_counter()
-    with parts(FAST, workers, "ray", "sync"):
-        return time.perf_counter() - began
+    with ray_for_eight():
+        rows = ["| | seconds |", "|---|---|", f"| Ray itself | {time.perf_counter() - began:.1f} |"]
+        for workers in (1, 8):
+            began = time.perf_counter()
+            with parts(FAST, workers, "ray", "sync"):
+                seconds = time.perf_counter() - began
+            rows.append(f"| then {workers} worker{'s' * (workers > 1)} | {seconds:.1f} |")
+    return rows
 
 
-def broadcasts() -> list[str]:
-    """Rows: seconds until eight workers have acted once, with new weights and without."""
-    rows = []
+def broadcasts(_: float) -> list[str]:
+    """Rows: milliseconds until eight workers have acted once, with new weights and without."""
+    rows = ["| numbers | MB | new | same | the broadcast |", "|---|---|---|---|---|"]
     for size in HIDDEN_SIZES:
-        network = {"agent.network.hidden_sizes": [size, size]}
-        with parts(FAST, 8, "ray", "sync", **network) as run:
+        network = {
+            "agent.network.encoder": "mlp",
+            "agent.network.hidden_sizes": [size, size],
+        }
+        with ray_for_eight(), parts(FAST, 8, "ray", "sync", **network) as run:
             pool = run.collector._pool  # below the contract, to see one call alone
             weights = run.agent.policy_weights()
             numbers = sum(tensor.numel() for tensor in weights.values())
@@ -208,11 +235,12 @@ def call_costs(seconds: float) -> dict[str, float]:
     for workers in WORKERS:
         with parts(FAST, workers, "ray", "sync") as run:
             run.collector.collect(VECTOR_STEPS * workers)
-            count, began = 0, time.perf_counter()
-            while (elapsed := time.perf_counter() - began) < seconds:
+            times, until = [], time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                began = time.perf_counter()
                 run.collector.collect(workers)  # one step of each
-                count += 1
-        rounds[workers] = elapsed / count
+                times.append(time.perf_counter() - began)
+        rounds[workers] = median(times)
     of_each_more = (rounds[8] - rounds[1]) / 7
     act = 1 / local.steps_per_second - step
     return {
@@ -223,104 +251,123 @@ def call_costs(seconds: float) -> dict[str, float]:
     }
 
 
-def rate_table(rates: list[Rate], environment: str) -> list[str]:
+def rate_table(rates: list[Rate]) -> list[str]:
     """Steps per second by number of workers, and how far they are from as many times one."""
     lines = [
-        f"### {NAMES[environment]}",
-        "",
         f"| | {' | '.join(f'{n}' for n in WORKERS)} | 8 / (8 x 1) |",
         f"|---{'|---' * len(WORKERS)}|---|",
     ]
-    rates = [rate for rate in rates if rate.environment == environment]
     for how in dict.fromkeys(rate.how for rate in rates):
         of = {rate.workers: rate.steps_per_second for rate in rates if rate.how == how}
         share = of[8] / (8 * of[1])
         lines.append(f"| {how} | {' | '.join(f'{of[n]:,.0f}' for n in WORKERS)} | {share:.2f} |")
-    return [*lines, ""]
+    return lines
 
 
-def page(seconds: float, command: str) -> list[str]:
-    """Measure everything; the lines of the page."""
-    began = time.perf_counter()
-    session = RaySession(resolve("dqn", FAST, workers=8).config.launch)
-    session.open()
-    ray_seconds = time.perf_counter() - began
-    try:
-        starts = {workers: start_up(workers) for workers in (1, 8)}
-        of_memory = memory()
-        rates = []
-        for environment in (SLOW, FAST):
-            for launcher, mode in (("local", "sync"), ("ray", "sync"), ("ray", "async")):
-                for workers in WORKERS:
-                    rates.append(collection(environment, workers, launcher, mode, seconds))
-                    print(rates[-1], flush=True)
+def speed(environment: str, seconds: float) -> list[str]:
+    """Rows: how fast an environment is stepped, by whom."""
+    rates: list[Rate] = []
+    with ray_for_eight():
+        for launcher, mode in (("local", "sync"), ("ray", "sync"), ("ray", "async")):
             for workers in WORKERS:
-                rates.append(training(environment, workers, seconds, rates[-4].steps_per_second))
+                rates.append(collection(environment, workers, launcher, mode, seconds))
                 print(rates[-1], flush=True)
+    return rate_table(rates)
+
+
+def speed_of_training(seconds: float) -> list[str]:
+    """Rows: how fast whole runs are, of both environments."""
+    rates = []
+    with ray_for_eight():
+        for environment, expected in ((SLOW, 90), (FAST, 1_000)):
+            for workers in WORKERS:
+                rates.append(training(environment, workers, seconds, expected * workers))
+                print(rates[-1], flush=True)
+    return rate_table(rates)
+
+
+def calls(seconds: float) -> list[str]:
+    """Rows: what a call takes."""
+    with ray_for_eight():
         costs = call_costs(seconds / STRETCHES)
-        of_broadcast = broadcasts()
-    finally:
-        session.close()
+    return ["| | milliseconds |", "|---|---|"] + [f"| {n} | {ms:.2f} |" for n, ms in costs.items()]
+
+
+class Section(NamedTuple):
+    """A part of the page."""
+
+    title: str
+    about: str
+    measure: Callable[[float], list[str]]
+
+
+SECTIONS = {
+    "slow": Section(
+        "Environment steps per second: steps of 10 ms, waiting",
+        "By number of workers, with one environment each; `local` steps as many one after the "
+        f"other in one process. Collection alone, the best of {STRETCHES} stretches. The last "
+        "column compares eight workers with eight times one.",
+        functools.partial(speed, SLOW),
+    ),
+    "fast": Section(
+        "Environment steps per second: CartPole",
+        "As before, with steps that take microseconds.",
+        functools.partial(speed, FAST),
+    ),
+    "training": Section(
+        "Environment steps per second: training in async mode",
+        "A DQN run with 16 updates after every 64 steps, the best three tenths of it. The updates "
+        "take the learner's core, whoever steps the environments.",
+        speed_of_training,
+    ),
+    "memory": Section(
+        "Memory",
+        "Proportional set size: what processes have in common counts in shares.",
+        memory,
+    ),
+    "start": Section("Start-up", "", start_up),
+    "weights": Section(
+        "Weights to eight workers",
+        "Milliseconds until all have acted once: with new weights, and with those they had.",
+        broadcasts,
+    ),
+    "calls": Section("What `--launcher auto` estimates with", "", calls),
+}
+
+
+def page(parts_of_page: dict[str, list[str]]) -> str:
+    """The sections that have been measured, in order."""
     versions = ", ".join(f"{n} {version(n)}" for n in ("rlplug", "ray", "torch", "gymnasium"))
-    return [
+    lines = [
         "# Workers: speed, memory, start-up",
         "",
-        f"Made by `{command}`; Python {platform.python_version()}, {versions}, "
-        f"{usable_cores()} processor cores, one thread a process, one environment a worker.",
-        "[When to use which](../how-to/workers.md) reads these figures.",
-        "",
-        "## Environment steps per second, by number of workers",
-        "",
-        "`local` steps as many environments one after the other in one process. Collection alone, "
-        f"the best of {STRETCHES} stretches; `training` is a DQN run with an update every four "
-        "steps, the best three tenths of it.",
-        "",
-        *rate_table(rates, SLOW),
-        *rate_table(rates, FAST),
-        "## Memory",
-        "",
-        "Proportional set size: what processes have in common counts in shares.",
-        "",
-        "| | MB |",
-        "|---|---|",
-        *of_memory,
-        "",
-        "## Start-up",
-        "",
-        "| | seconds |",
-        "|---|---|",
-        f"| Ray itself | {ray_seconds:.1f} |",
-        f"| then 1 worker | {starts[1]:.1f} |",
-        f"| or 8 workers | {starts[8]:.1f} |",
-        "",
-        "## Weights to eight workers",
-        "",
-        "Milliseconds until all have acted once: with new weights, and with those they had.",
-        "",
-        "| numbers | MB | new | same | the broadcast |",
-        "|---|---|---|---|---|",
-        *of_broadcast,
-        "",
-        "## What `--launcher auto` estimates with",
-        "",
-        "| | milliseconds |",
-        "|---|---|",
-        *(f"| {name} | {milliseconds:.2f} |" for name, milliseconds in costs.items()),
+        f"Made by `python -m benchmarks.workers --only SECTION`; Python "
+        f"{platform.python_version()}, {versions}, {usable_cores()} processor cores, one thread a "
+        "process. Others used the machine as well.",
+        "[When to use which](../how-to/workers.md#measured) reads these figures.",
         "",
     ]
+    for name, section in SECTIONS.items():
+        if name in parts_of_page:
+            about = [section.about, ""] if section.about else []
+            lines += [f"## {section.title}", "", *about, *parts_of_page[name], ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure what is asked, and write the figures and the page after each section."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6.0, help="of each rate")
-    parser.add_argument("--write", type=Path)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each rate")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="sections, by commas")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    lines = page(options.seconds, f"python -m benchmarks.workers --seconds {options.seconds:g}")
-    print("\n".join(lines))
-    if options.write:
-        options.write.write_text("\n".join(lines))
+    for name in options.only.split(","):
+        lines = SECTIONS[name].measure(options.seconds)
+        measured = json.loads(STORE.read_text()) if STORE.exists() else {}
+        measured[name] = lines
+        STORE.write_text(json.dumps(measured, indent=1) + "\n")
+        STORE.with_suffix(".md").write_text(page(measured))
+        print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":
