@@ -170,7 +170,7 @@ def memory(_: float) -> list[str]:
                 others += proportional_megabytes(pid)
         learner = proportional_megabytes(os.getpid())
     return [
-        "| | MB |",
+        "| | MiB |",
         "|---|---|",
         f"| a worker, mean of 8 | {sum(workers) / 8:.0f} |",
         f"| 8 workers together | {sum(workers):.0f} |",
