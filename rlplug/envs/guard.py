@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rlplug.envs")
 
+_BOOL = np.dtype(np.bool_)
 _BOOLS = {bool, np.bool_}
 _NUMBERS = {float, int, bool, np.float64, np.float32}
 
@@ -170,6 +171,8 @@ class BatchCheck:
             return Problem(
                 f"returned rewards {_kind(reward)}, expected shape {self._shape} float", None
             )
+        if reward.dtype.kind != "f" or reward.dot(reward) <= self._reward_limit:
+            return None  # so small a sum of squares has no large term; integers are never too large
         # NaN compares false with everything.
         sound = np.abs(reward) <= self._reward_limit
         if np.count_nonzero(sound) == sound.size:
@@ -181,7 +184,7 @@ class BatchCheck:
     def ends(self, terminated: Any, truncated: Any) -> Problem | None:
         """Look at `[N]` flags."""
         for name, flags in (("terminated", terminated), ("truncated", truncated)):
-            if getattr(flags, "shape", None) != self._shape or flags.dtype != np.bool_:
+            if getattr(flags, "shape", None) != self._shape or flags.dtype is not _BOOL:
                 text = f"returned {name} {_kind(flags)}, expected shape {self._shape} bool"
                 return Problem(text, None)
         return None
@@ -246,7 +249,8 @@ class _LeafCheck:
         self._has_bounds = not _spans_dtype(low, high)
         if self._has_bounds:  # contiguous arrays of full size compare fastest
             self.low, self.high = self.low.copy(), self.high.copy()
-            self._not_below, self._not_above = np.empty(shape, np.bool_), np.empty(shape, np.bool_)
+            self._sound = np.empty((2, *shape), np.bool_)
+            self._not_below, self._not_above = self._sound
 
     def of(self, observation: Tree) -> Any:
         """This array of a whole observation."""
@@ -256,16 +260,17 @@ class _LeafCheck:
 
     def is_sound(self, values: Any, rows: int) -> bool:
         """Whether values `[rows, ...]` have the right shape and dtype and are within bounds."""
-        low = self.low[:rows]
+        low = self.low if rows == len(self.low) else self.low[:rows]
         if getattr(values, "shape", None) != low.shape or values.dtype != low.dtype:
             return False
         if not self._has_bounds:
             return True
         # NaN compares false both times.
-        not_below = np.greater_equal(values, low, self._not_below[:rows])
-        not_above = np.less_equal(values, self.high[:rows], self._not_above[:rows])
-        inside = np.count_nonzero(not_below) + np.count_nonzero(not_above)
-        return bool(inside == 2 * not_below.size)
+        if rows == len(self.low):
+            np.greater_equal(values, low, self._not_below)
+            np.less_equal(values, self.high, self._not_above)
+            return bool(np.count_nonzero(self._sound) == self._sound.size)
+        return bool(((values >= low) & (values <= self.high[:rows])).all())
 
     def accept_all_finite(self) -> None:
         """Go on without the space's bounds."""

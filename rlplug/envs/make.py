@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.wrappers import TimeLimit
 
 from rlplug.envs.action_masks import fold_mask
 from rlplug.envs.config import EnvConfig
 from rlplug.envs.spec import CallableSpec
 from rlplug.envs.sub_environment import SubEnvironmentMaker, describe_error
+from rlplug.envs.sync_environments import SyncEnvironments
 from rlplug.errors import (
     ConfigError,
     EnvironmentFaultError,
@@ -91,7 +92,8 @@ def make_vector(
     `vectorize=auto`) and it can do what is asked for; else Gymnasium's, around `SubEnvironment`s,
     which reset in the same step: in processes of their own where the config says so, or leaves it
     to a spec that does.
-    Arrays they return are written over by the next step.
+    Arrays they return are written over by the next step. Of the infos of single environments in
+    this process, the batch has those that the step adapter reads (`SyncEnvironments`).
     """
     if spec.make_vector is not None and config.vectorize == "auto" and not config.wrappers:
         kwargs = _keyword_arguments(spec, config, evaluation=evaluation)
@@ -109,7 +111,7 @@ def make_vector(
     vectorize = default if config.vectorize == "auto" else config.vectorize
     with _building(spec.name):
         if vectorize == "sync":
-            return SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+            return SyncEnvironments(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
         return AsyncVectorEnv(
             makers,
             copy=False,

@@ -98,10 +98,14 @@ class SubEnvironment(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise
         except Exception as error:
             raise self._fault(f"raised {describe_error(error)}") from error
-        if self._check is not None:
-            self._refuse(self._check.step(observation, reward, terminated, truncated))
+        check = self._check
+        if check is not None:
+            problem = check.step(observation, reward, terminated, truncated)
+            if problem is not None:
+                raise self._fault(problem)
         if terminated or truncated:
-            observation = optree.tree_map(_copied, observation)
+            is_array = type(observation) is np.ndarray
+            observation = observation.copy() if is_array else optree.tree_map(_copied, observation)
         return observation, reward, terminated, truncated, info
 
     def snapshot(self) -> State | None:
