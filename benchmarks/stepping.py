@@ -1,10 +1,14 @@
 """What our adapter costs over a simulator's own vector environment, measured in turn.
 
-    python -m benchmarks.stepping atari|procgen [--envs 8 32] [--turns 5] [--seconds 4] [--write F]
+    python -m benchmarks.stepping atari|procgen|cartpole [--envs 8 32] [--turns 5] [--seconds 4]
 
 Each turn steps the bare vector environment and then ours, for the same time and with the same
 actions, in one process; what counts is the ratio of the two within a turn. "Ours" is what a
 collector steps: the environment that rlplug makes by default, checked, under the step adapter.
+CartPole's vector environment is Gymnasium's own on both sides, and what counts is the microseconds
+that the adapter adds to a step of all environments together. It steps in this thread alone, so that
+its clock is the process's own, which leaves out what neighbours take of a busy machine.
+`python -m benchmarks.mujoco_vectors` does the same for MuJoCo.
 """
 
 from __future__ import annotations
@@ -45,6 +49,9 @@ class Suite(NamedTuple):
     bare: Callable[[int], Any]
     """`bare(num_envs)` steps, resets and closes as a `gymnasium.vector.VectorEnv`, with the
     settings that ours has."""
+    ours: Callable[[int], StepAdapter] | None = None
+    """In place of what a run steps."""
+    clock: Callable[[], float] = time.perf_counter
 
 
 def bare_atari(num_envs: int) -> Any:
@@ -96,14 +103,32 @@ class BareProcgen:
         self._games.close()
 
 
+def bare_cartpole(num_envs: int) -> Any:
+    """Gymnasium's CartPole, in numpy for all environments at once."""
+    import gymnasium
+
+    return gymnasium.make_vec("CartPole-v1", num_envs, vectorization_mode="vector_entry_point")
+
+
+def adapted_cartpole(num_envs: int) -> StepAdapter:
+    """The same under the step adapter."""
+    return StepAdapter(bare_cartpole(num_envs), name="CartPole-v1")
+
+
 SUITES = {
     "atari": Suite("atari/pong", "dqn", ("rlplug-atari", "ale-py"), bare_atari),
     "procgen": Suite("procgen/starpilot", "dqn", ("rlplug-procgen", "procgen-mirror"), BareProcgen),
-}
+    "cartpole": Suite(
+        "CartPole-v1", "dqn", ("gymnasium", "numpy"), bare_cartpole,
+        ours=adapted_cartpole, clock=time.process_time,
+    ),
+}  # fmt: skip
 
 
 def our_adapter(suite: Suite, num_envs: int) -> StepAdapter:
     """What a run steps, with the environment's default settings."""
+    if suite.ours is not None:
+        return suite.ours(num_envs)
     resolved = resolve(suite.algorithm, suite.environment, preset=None)
     env_config: Any = resolved.config.env
     vector = make_vector(resolved.environment, env_config, num_envs)
@@ -111,12 +136,15 @@ def our_adapter(suite: Suite, num_envs: int) -> StepAdapter:
 
 
 def steps_per_second(
-    step: Callable[[Array], Any], batches: Sequence[Array], seconds: float
+    step: Callable[[Array], Any],
+    batches: Sequence[Array],
+    seconds: float,
+    clock: Callable[[], float],
 ) -> float:
     """Environment steps per second of `step`, over at least `seconds`."""
-    began = time.perf_counter()
+    began = clock()
     for num_steps, batch in enumerate(itertools.cycle(batches)):
-        if (elapsed := time.perf_counter() - began) >= seconds:
+        if (elapsed := clock() - began) >= seconds:
             return num_steps * len(batch) / elapsed
         step(batch)
     raise ValueError("batches is empty; give some actions to play.")
@@ -133,7 +161,9 @@ def measure(
     bare.reset(seed=0)
     ours.reset(seed=0)
     rates = [
-        tuple(steps_per_second(step, batches, seconds) for step in (bare.step, ours.step))
+        tuple(
+            steps_per_second(step, batches, seconds, suite.clock) for step in (bare.step, ours.step)
+        )
         for _ in range(turns + 1)
     ]
     bare.close()
@@ -149,18 +179,21 @@ def table(name: str, counts: Sequence[int], *, turns: int, seconds: float) -> li
         f"### {suite.environment}",
         "",
         f"{versions}; Python {platform.python_version()}; {os.cpu_count()} cores; median of "
-        f"{turns} turns of {seconds:g} s each.",
+        f"{turns} turns of {seconds:g} s each; what is added, of the best turns.",
         "",
-        "| environments | bare, steps/s | ours, steps/s | ours / bare | range |",
-        "|---|---|---|---|---|",
+        "| environments | bare, steps/s | ours, steps/s | ours / bare | range | added, µs a step |",
+        "|---|---|---|---|---|---|",
     ]
     for num_envs in counts:
         rates = measure(suite, num_envs, turns=turns, seconds=seconds)
         bare, ours = (statistics.median(column) for column in zip(*rates, strict=True))
         ratios = [our / their for their, our in rates]
+        # the least disturbed turn of each: what is left is what the adapter does itself
+        least_bare, least_ours = (num_envs / max(column) for column in zip(*rates, strict=True))
+        added = least_ours - least_bare
         lines.append(
             f"| {num_envs} | {bare:,.0f} | {ours:,.0f} | **{statistics.median(ratios):.2f}** | "
-            f"{min(ratios):.2f}-{max(ratios):.2f} |"
+            f"{min(ratios):.2f}-{max(ratios):.2f} | {added * 1e6:.1f} |"
         )
         print(lines[-1], flush=True)
     return [*lines, ""]
