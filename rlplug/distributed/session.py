@@ -122,6 +122,7 @@ class RaySession:
                 "s" * (_cpus(ray) > 1),
             ),
         )
+        _warn_of_few_cores(self._launch.num_workers, _cpus(ray))
 
     def cpus_per_worker(self) -> float:
         """What a worker asks of the cluster: a core, or its share of too few."""
