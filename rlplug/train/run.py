@@ -131,7 +131,8 @@ def resume(
         checkpoint = load_checkpoint(newest)
         total = total_env_steps(resolved.config)
         done = checkpoint.info.env_steps
-        if done >= total:
+        if done >= total and (names or folder.record.state == "finished"):
+            # else it was ended in its last evaluation, which is what is left
             msg = (
                 f"{folder.path} has already made {done:,} of {total:,} environment steps. To go "
                 f"on, give it more: rlplug train --resume {folder.path} --steps {2 * done}"

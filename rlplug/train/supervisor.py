@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from rlplug.train.evaluation import EvaluationBrokenOffError, InlineEvaluation
 from rlplug.train.finite import not_a_number, not_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -147,10 +148,20 @@ class Supervisor:
             self.save(trainer, mean_return)
 
     def finish(self, trainer: Trainer) -> EvaluationReport:
-        """Evaluate the policy at the end, and save it."""
+        """Evaluate the policy at the end, and save it.
+
+        Raises:
+            InterruptedRunError: a signal arrived; the run is saved, and a resume evaluates. A run
+                that a hook has stopped is evaluated first: a resume of it would go on training.
+        """
         self._require_finite()
         self._take_evaluations(trainer, wait=True)
-        report, _ = self._evaluate(trainer, self._run.config.evaluate.final_episodes)
+        episodes = self._run.config.evaluate.final_episodes
+        try:
+            with self._broken_off_by_signals() if self.stop_reason is None else nullcontext():
+                report, _ = self._evaluate(trainer, episodes)
+        except EvaluationBrokenOffError:
+            self._stop_for_signal(trainer, None)
         self.save(trainer, report.mean_return)
         self._outputs.saving.wait(must_succeed=True)
         return report
@@ -218,14 +229,22 @@ class Supervisor:
         if isinstance(evaluation, EvaluationBeside):
             evaluation.begin(config.evaluate.episodes, self._env_steps, trainer.num_updates)
             return None, config.checkpoint.keep_best  # it may come out as the best
-        if isinstance(evaluation, InlineEvaluation):
-            evaluation.is_interrupted = lambda: self._signals.received is not None
-        try:
+        with self._broken_off_by_signals():
             report, is_wanted = self._evaluate(trainer, config.evaluate.episodes)
-        finally:
-            if isinstance(evaluation, InlineEvaluation):
-                evaluation.is_interrupted = lambda: False
         return report.mean_return, is_wanted
+
+    @contextmanager
+    def _broken_off_by_signals(self) -> Iterator[None]:
+        """Inside, an evaluation in this process ends where a signal arrives."""
+        evaluation = self._run.evaluate
+        if not isinstance(evaluation, InlineEvaluation):
+            yield
+            return
+        evaluation.is_interrupted = lambda: self._signals.received is not None
+        try:
+            yield
+        finally:
+            evaluation.is_interrupted = lambda: False
 
     def _take_evaluations(self, trainer: Trainer, *, wait: bool = False) -> None:
         """Report the evaluations beside training that have ended."""
@@ -241,7 +260,7 @@ class Supervisor:
             self._outputs.evaluated(env_steps, updates, report)
             self._outputs.saving.rate(env_steps, report.mean_return)
 
-    def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> None:
+    def _stop_for_signal(self, trainer: Trainer, mean_return: float | None) -> NoReturn:
         self.save(trainer, mean_return)
         self._outputs.saving.wait(must_succeed=True)
         stopped = f"Stopped by {self._signals.name} after {self._env_steps:,} environment steps"

@@ -126,15 +126,21 @@ def test_a_second_ctrl_c_stops_at_once(lab):
     assert lab.checkpoint_steps(broken)[-1] == 200
 
 
-def test_ctrl_c_in_the_last_evaluation_leaves_a_complete_run(lab, monkeypatch):
-    monkeypatch.setenv(MOMENT, f"{signal.SIGINT:d} at 101")
-    outcome, run_dir = lab.fail(
+def test_the_last_evaluation_is_broken_off_too_and_played_after_the_resume(lab, monkeypatch):
+    settings = (
         "dqn cartpole --env.wrappers interrupting_wrapper:Interrupting --steps 100 "
         "--evaluate.every_env_steps 1000 --evaluate.final_episodes 40"
     )
+    monkeypatch.setenv(MOMENT, f"{signal.SIGINT:d} at 101")
+    outcome, broken = lab.fail(settings)
     assert outcome.code == 130
-    assert outcome.err == f"Ctrl-C came when the run had ended; {run_dir} is complete.\n"
-    assert lab.record(run_dir)["state"] == "finished"
+    assert "Stopped by Ctrl-C after 100 environment steps" in outcome.err
+    assert lab.record(broken)["state"] == "interrupted"
+    assert lab(f"train --resume {broken}").code == 0
+    assert lab.record(broken)["state"] == "finished"
+    unbroken = lab.train(settings)
+    assert lab.rows(broken) == lab.rows(unbroken)
+    assert lab.state(broken) == lab.state(unbroken)
 
 
 @pytest.mark.parametrize(
