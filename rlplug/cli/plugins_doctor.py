@@ -53,7 +53,8 @@ def find_distribution(name: str) -> Distribution:
 
 def _show(one: Diagnosis) -> None:
     times = f"specs {one.spec_seconds:.2f} s, the rest {one.seconds:.2f} s"
-    state = f"{len(one.faults)} faults" if one.faults else "sound"
+    number = len(one.faults)
+    state = f"{number} fault{'s' * (number > 1)}" if number else "sound"
     print(f"{one.distribution} {one.version}: {state} ({times})")
     for kind, texts in (("fault", one.faults), ("remark", one.remarks)):
         for text in texts:

@@ -120,7 +120,10 @@ def _in_child(distribution: Distribution) -> dict[str, Any]:
             found |= json.loads(report.read_text(encoding="utf-8"))
         output = (folder / "output.txt").read_bytes()[-500:].decode(errors="replace").strip()
         if hang.exists() and hang.stat().st_size:
-            found["faults"].append(f"it takes more than {time_limit():g} s to import")
+            found["faults"].append(
+                f"it takes too long to import (RLPLUG_PLUGIN_TIMEOUT is {time_limit():g} s for its "
+                "specs and twelve times that for all of it)"
+            )
             found["tracebacks"].append(hang.read_text(encoding="utf-8"))
         elif status != 0:
             found["faults"].append(f"it ended the process that imported it, with status {status}")

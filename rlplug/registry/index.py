@@ -231,20 +231,23 @@ def _rows(entries: list[Entry], folder: Path, status: int | None) -> list[dict[s
     report = folder / "report.jsonl"
     text = report.read_text(encoding="utf-8") if report.exists() else ""
     rows = [json.loads(line) for line in text.split("\n")[:-1]]  # the last is empty, or cut off
-    for entry in entries[len(rows) :]:
-        if rows and "unfinished" in rows[-1]:
-            mishap = Mishap("it was not reached: another component of its plugin never returned")
-            hint = ""
-        elif status is None:
-            limit = time_limit()
-            mishap = Mishap(f"it takes more than {limit:g} s to import", _hang(folder))
-            hint = (
-                f"If it is only slow, allow more: RLPLUG_PLUGIN_TIMEOUT={6 * limit:g}; "
-                f"or switch it off: RLPLUG_DISABLE_PLUGINS={entry.distribution}"
+    hint = ""
+    if status is None:
+        hint = (
+            f"If it is only slow, allow more: RLPLUG_PLUGIN_TIMEOUT={6 * time_limit():g}; "
+            f"or switch it off: RLPLUG_DISABLE_PLUGINS={entries[0].distribution}"
+        )
+    left = entries[len(rows) :]
+    for entry in left:
+        if entry is not left[0]:
+            mishap = Mishap(
+                f"it was not reached: importing '{left[0].name}' of its plugin did not end"
             )
+        elif status is None:
+            mishap = Mishap(f"it takes more than {time_limit():g} s to import", _hang(folder))
         else:
             reason = f"it ended the process that imported it, with status {status}"
-            mishap, hint = Mishap(reason, _tail(folder / "output.txt")), ""
+            mishap = Mishap(reason, _tail(folder / "output.txt"))
         failure = LoadFailure.of(entry, mishap, hint)
         rows.append({"failure": failure, "unfinished": True})
     for entry, row in zip(entries, rows, strict=True):

@@ -88,7 +88,7 @@ def test_a_name_that_is_not_installed_gets_the_nearest(cli, command):
 def test_doctor_tells_faults_and_exits_with_3(cli):
     outcome = cli("plugins doctor rlplug-x")
     assert outcome.code == 3
-    assert "rlplug-x 1.0: 1 faults" in outcome.out
+    assert "rlplug-x 1.0: 1 fault " in outcome.out
     assert "fault   environment 'gone': ModuleNotFoundError" in outcome.out
     assert outcome.err == "Error: Faults were found in rlplug-x.\n"
     outcome = cli("plugins doctor rlplug-x --json")
