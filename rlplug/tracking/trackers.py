@@ -89,7 +89,6 @@ class Trackers:
             if write := getattr(self._trackers.get(name), "catch_up", None):
                 with suppress(OSError):  # it was named when it began to fail
                     write()
-                    self._failing.discard(name)
 
     def close(self) -> None:
         """Close every tracker; the console, which may still have a summary to print, stays open."""

@@ -38,7 +38,7 @@ def refused(lab, line: str, *more: str) -> str:
         ("dqn cartpole --env.wrappers nowhere:Wrapper", ["env.wrappers[0].entry", "nowhere"]),
         ("dqn cartpole --tracking.trackers cloud", ["Unknown tracker 'cloud'", "tensorboard"]),
         ("dqn cartpole --device gpu", ["device", "'gpu'", "cuda"]),
-        ("--resume nowhere", ["nowhere does not exist"]),
+        ("--resume nowhere", ["No run folder at nowhere"]),
         ("dqn", ["Name an algorithm and an environment"]),
     ],
 )

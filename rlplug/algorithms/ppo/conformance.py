@@ -54,7 +54,9 @@ def _declared(**parts: Any) -> AlgorithmConformance:
 _OF_CRITICS = {"value": "rlplug.algorithms.ppo.conformance:values"}
 PPO = _declared(small=_SMALL, learning=_LEARNING, **_OF_CRITICS)
 RECURRENT_PPO = _declared(
-    small=_SMALL | {"agent.network.recurrent.hidden_size": 8}, learning=_LEARNING, **_OF_CRITICS
+    small=_SMALL | {"agent.network.recurrent.hidden_size": 8},
+    learning=_LEARNING | {"agent.network.recurrent.hidden_size": 32},  # of 8, few learn to recall
+    **_OF_CRITICS,
 )
 A2C = _declared(
     small={"agent.optimizer.learning_rate": 0.01},
