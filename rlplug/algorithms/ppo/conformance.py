@@ -55,7 +55,9 @@ _OF_CRITICS = {"value": "rlplug.algorithms.ppo.conformance:values"}
 PPO = _declared(small=_SMALL, learning=_LEARNING, **_OF_CRITICS)
 RECURRENT_PPO = _declared(
     small=_SMALL | {"agent.network.recurrent.hidden_size": 8},
-    learning=_LEARNING | {"agent.network.recurrent.hidden_size": 32},  # of 8, few learn to recall
+    # with 8 hidden units and the larger rate of the others, it does not learn to recall
+    learning=_LEARNING
+    | {"agent.network.recurrent.hidden_size": 32, "agent.optimizer.learning_rate": 0.005},
     **_OF_CRITICS,
 )
 A2C = _declared(
