@@ -23,7 +23,7 @@ _HAS_ONEDNN = (
     and torch.backends.cpu.get_cpu_capability() == "AVX512"
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-_MIN_PRODUCTS = 3_000_000
+_MIN_PRODUCTS = 6_000_000
 """Rows · inputs · outputs from which on oneDNN wins: below, its set-up costs what it saves."""
 
 
