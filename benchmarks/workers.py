@@ -343,7 +343,7 @@ def page(parts_of_page: dict[str, list[str]]) -> str:
         "",
         f"Made by `python -m benchmarks.workers --only SECTION`; Python "
         f"{platform.python_version()}, {versions}, {usable_cores()} processor cores, one thread a "
-        "process. Others used the machine as well.",
+        "process, on a shared machine.",
         "[When to use which](../how-to/workers.md#measured) reads these figures.",
         "",
     ]
