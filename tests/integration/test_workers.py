@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from worker_kills import kill_workers
 
 from rlplug.config import LaunchConfig
 from rlplug.distributed.plan import Berth, PluginFile, plan_of
-from rlplug.distributed.pool import WorkerPool
 from rlplug.distributed.session import RaySession
 from rlplug.distributed.start import start_engine
 from rlplug.resolve import resolve
@@ -78,19 +77,7 @@ def test_killed_workers_are_replaced_and_the_run_comes_to_its_step_count(
     lab: Any, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed by SIGKILL, twice, between two orders or in the middle of one."""
-    killed: list[int] = []
-    take = WorkerPool.take
-
-    def take_then_kill(pool: Any, place: Any) -> Any:
-        """Once 100 and once 200 steps are there, end the worker that has answered."""
-        answer = take(pool, place)
-        steps = getattr(getattr(answer, "rollout", None), "env_steps", 0)
-        if steps > 100 * (len(killed) + 1) and len(killed) < 2:
-            killed.append(place.about.pid)
-            os.kill(place.about.pid, signal.SIGKILL)
-        return answer
-
-    monkeypatch.setattr(WorkerPool, "take", take_then_kill)
+    killed = kill_workers(monkeypatch, every=100, most=2)
     run_dir = lab.train(f"dqn cartpole --steps 600 {DQN} {TINY} {HERE} --workers 2 --mode {mode}")
     assert len(set(killed)) == 2
     assert lab.record(run_dir)["env_steps"] == 600

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from worker_kills import kill_workers
 
 import rlplug
-from rlplug.distributed.pool import WorkerPool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,18 +25,7 @@ pytestmark = [
 def test_a_worker_killed_every_four_thousand_steps_costs_no_return(
     algorithm: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed: list[int] = []
-    take = WorkerPool.take
-
-    def take_then_kill(pool: Any, place: Any) -> Any:
-        answer = take(pool, place)
-        steps = getattr(getattr(answer, "rollout", None), "env_steps", 0)
-        if steps > 4_000 * (len(killed) + 1):
-            killed.append(place.about.pid)
-            os.kill(place.about.pid, signal.SIGKILL)
-        return answer
-
-    monkeypatch.setattr(WorkerPool, "take", take_then_kill)
+    killed = kill_workers(monkeypatch, every=4_000)
     quiet = {"tracking.console": "off", "tracking.tensorboard": False}
     result = rlplug.train(
         algorithm,

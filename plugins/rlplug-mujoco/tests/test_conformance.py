@@ -7,4 +7,4 @@ import pytest
 
 @pytest.mark.conformance(environments=["halfcheetah", "hopper"])
 def test_conformance(conformance):
-    conformance()
+    assert conformance().status == "passed"

@@ -127,4 +127,4 @@ def test_training_needs_nothing_to_draw_with(monkeypatch):
         raise AssertionError(name)
 
     monkeypatch.setattr(rendering, "prepare", fail)
-    make.Reacher()
+    assert make.Reacher().render_mode is None

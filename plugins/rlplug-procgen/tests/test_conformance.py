@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 
 @pytest.mark.conformance(environments=["coinrun", "maze"])
 def test_conformance(conformance: Callable[[], Any]) -> None:
-    conformance()
+    assert conformance().status == "passed"

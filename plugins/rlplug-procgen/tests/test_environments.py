@@ -244,8 +244,10 @@ def test_the_exploration_level_is_one_and_the_same(build: Any) -> None:
 def test_every_mode_of_a_game_can_be_played(build: Any, game: str) -> None:
     for mode in ("easy", "hard", *GAMES[game].more_modes):
         env = build(1, game, distribution_mode=mode)
-        env.reset(seed=0)
-        env.step(np.zeros(1, np.int64))
+        first, _ = env.reset(seed=0)
+        following, reward, *_ = env.step(np.zeros(1, np.int64))
+        assert first.shape == following.shape == (1, 64, 64, 3)
+        assert np.isfinite(reward).all()
 
 
 @pytest.mark.parametrize(
