@@ -35,11 +35,15 @@ def isolated() -> Iterator[None]:
 
 
 def global_state_changes(act: Callable[[], object]) -> list[str]:
-    """Names of what differs after `act`; it is put back."""
+    """Names of what differs after `act`; what others would stumble over is put back."""
     before = _snapshot()
     act()
     after = _snapshot()
     changed = [name for name in before if state_differences(before[name], after[name])]
+    if _VARIABLES in changed:
+        changed.remove(_VARIABLES)
+        variables = state_differences(before[_VARIABLES], after[_VARIABLES])
+        changed += [f"the environment variable {variable}" for variable in variables]
     _restore(before)
     return changed
 
@@ -58,10 +62,15 @@ def _snapshot() -> dict[str, Any]:
         "numpy's error handling": dict(np.geterr()),
         "the working directory": str(os.getcwd()),  # noqa: PTH109 - as text
         "signal handlers": [str(signal.getsignal(one)) for one in _SIGNALS],
-        "environment variables": dict(os.environ),
+        _VARIABLES: {
+            name: value for name, value in os.environ.items() if name not in _SET_BY_IMPORTS
+        },
     }
 
 
+_VARIABLES = "environment variables"
+_SET_BY_IMPORTS = ("TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT")
+"""What torch's first optimizer and Gymnasium's first classic environment set, whoever asks for them."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -27,7 +27,15 @@ def test_each_change_is_named_and_put_back(act: Any, name: str) -> None:
 
 def test_an_environment_variable_is_global(monkeypatch: pytest.MonkeyPatch) -> None:
     act = lambda: monkeypatch.setenv("CONFORMANCE", "1")  # noqa: E731
-    assert global_state_changes(act) == ["environment variables"]
+    assert global_state_changes(act) == ["the environment variable CONFORMANCE"]
+
+
+@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT"])
+def test_what_a_librarys_first_import_sets_is_nobodys_change(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    assert global_state_changes(lambda: monkeypatch.setenv(name, "as set")) == []
 
 
 def test_what_is_isolated_starts_alike_and_leaves_nothing() -> None:
