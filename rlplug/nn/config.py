@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from rlplug.config import Config, Count
 
 Sizes = tuple[Annotated[Count, Field(gt=0)], ...]
+PrecisionName = Literal["float32", "bfloat16", "auto"]
+"""What encoders and hidden layers multiply in; last layers, losses and weights are float32."""
 
 
 class AutoEncoder(Config):

@@ -11,6 +11,7 @@ from torch import nn
 
 from rlplug.nn.ensemble import EnsembleMlp
 from rlplug.nn.linear import Linear
+from rlplug.nn.precision import Float32Output, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.data import Tree
+    from rlplug.nn.config import PrecisionName
     from rlplug.nn.encoders import Encoder
 
 
@@ -32,22 +34,30 @@ class ActionCritic(nn.Module):
         num_actions: Numbers in an action.
         hidden_sizes: Layers of each member, over features and action together.
         num_members: C.
+        precision: Of all layers but the last.
     """
 
     __call__: Callable[..., Tensor]
 
     def __init__(
-        self, encoder: Encoder, num_actions: int, hidden_sizes: tuple[int, ...], num_members: int
+        self,
+        encoder: Encoder,
+        num_actions: int,
+        hidden_sizes: tuple[int, ...],
+        num_members: int,
+        precision: PrecisionName = "float32",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         sizes = (encoder.num_features + num_actions, *hidden_sizes, 1)
         self.members = EnsembleMlp(num_members, sizes)
+        self.precision = Precision(precision, encoder)
 
     def forward(self, observation: Tree, action: Tensor, *, members: int | None = None) -> Tensor:
         """`[B, *obs]` and `[B, D]` -> `[C, B]`; of the first `members` alone if that is given."""
-        x = torch.cat((self.encoder(observation), action), dim=1)
-        return self.members(x, members=members).squeeze(2)
+        with self.precision(self):
+            x = torch.cat((self.encoder(observation), action), dim=1)
+            return self.members(x, members=members).squeeze(2)
 
 
 class DiscreteCritic(nn.Module):
@@ -58,20 +68,28 @@ class DiscreteCritic(nn.Module):
         num_actions: A.
         hidden_sizes: Layers of each member, over the features.
         num_members: C.
+        precision: Of all layers but the last.
     """
 
     __call__: Callable[..., Tensor]
 
     def __init__(
-        self, encoder: Encoder, num_actions: int, hidden_sizes: tuple[int, ...], num_members: int
+        self,
+        encoder: Encoder,
+        num_actions: int,
+        hidden_sizes: tuple[int, ...],
+        num_members: int,
+        precision: PrecisionName = "float32",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.members = EnsembleMlp(num_members, (encoder.num_features, *hidden_sizes, num_actions))
+        self.precision = Precision(precision, encoder)
 
     def forward(self, observation: Tree) -> Tensor:
         """`[B, *obs]` -> `[C, B, A]`."""
-        return self.members(self.encoder(observation))
+        with self.precision(self):
+            return self.members(self.encoder(observation))
 
 
 def mlp(sizes: tuple[int, ...]) -> nn.Sequential:
@@ -79,7 +97,7 @@ def mlp(sizes: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [Linear(inputs, outputs), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-1])
+    return Float32Output(*layers[:-1])
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from rlplug.nn.config import (
     RegisteredEncoder,
 )
 from rlplug.nn.linear import Linear
+from rlplug.nn.precision import image_dtype
 from rlplug.registry.networks import build_network
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class VectorEncoder(Encoder):
 
 
 class ImageInput(nn.Module):
-    """Images as float32 `[B, C, H, W]`, whatever their layout; bytes are scaled to [0, 1]."""
+    """Images as floats `[B, C, H, W]`, whatever their layout; bytes are scaled to [0, 1]."""
 
     def __init__(self, space: Space) -> None:
         super().__init__()
@@ -226,7 +227,7 @@ class ImageInput(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """`[B, H, W]`, or `[B, H, W, C]` or `[B, C, H, W]`, also in stacks `[B, S, ...]`."""
-        image = observation.to(torch.float32)
+        image = observation.to(image_dtype(observation.device.type))
         if self.num_axes == 2:
             image = image.unsqueeze(1)
         elif self.channels_last:

@@ -70,7 +70,7 @@ def _snapshot() -> dict[str, Any]:
 
 _VARIABLES = "environment variables"
 _SET_BY_IMPORTS = ("TORCHINDUCTOR_CACHE_DIR", "PYGAME_HIDE_SUPPORT_PROMPT")
-"""What torch's first optimizer and Gymnasium's first classic environment set, whoever asks for them."""
+"""What torch's first optimizer and Gymnasium's first classic environment set, whoever asks."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -125,6 +125,10 @@ FLIPS: dict[Key, list[Flip]] = {
         Flip("factorised"), Flip("independent", on=NOISY), Flip(None, on=NOISY),
     ],
     ("agent.network.noisy.initial_sigma", "factorised"): [Flip(0.1, on=NOISY)],
+    ("agent.network.precision", None): [
+        Flip("bfloat16"), Flip("bfloat16", on=NOISY),
+        Flip("auto", on={"agent.network.precision": "bfloat16"}),
+    ],
     ("agent.optimizer.name", None): [Flip("sgd"), Flip("rmsprop")],
     ("agent.optimizer.learning_rate", None): [Flip(0.02)],
     ("agent.optimizer.decay", None): [Flip("linear"), Flip("cosine"), Flip("square-root")],

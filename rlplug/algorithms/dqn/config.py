@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from rlplug.config import Config, Count, LinearSchedule, Schedule, Slot
-from rlplug.nn.config import AutoEncoder, EncoderConfig, NoisyConfig, OptimizerConfig, Sizes
+from rlplug.nn.config import (
+    AutoEncoder,
+    EncoderConfig,
+    NoisyConfig,
+    OptimizerConfig,
+    PrecisionName,
+    Sizes,
+)
 
 _HEAD_NAMES = {"c51": "categorical", "qr": "quantile", "iqn": "implicit-quantile"}
 
@@ -153,6 +160,9 @@ class NetworkConfig(Config):
     """Separate value and advantage streams (Wang et al. 2016, arXiv:1511.06581, eq. 9)."""
     noisy: NoisyConfig | None = None
     """Noisy linear layers in place of those after the encoder; None for plain ones."""
+    precision: PrecisionName = "float32"
+    """Of all layers but the last: `auto` takes bfloat16 where there are convolutions and the
+    processor multiplies it by itself."""
 
 
 class DqnConfig(Config):

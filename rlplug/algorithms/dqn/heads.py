@@ -30,6 +30,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
 from rlplug.nn.linear import Linear
 from rlplug.nn.noisy import NoisyLinear
+from rlplug.nn.precision import Float32Output
 from rlplug.ops.shapes import check_shapes
 from rlplug.ops.value_losses import huber, project_categorical, quantile_huber_loss
 
@@ -169,7 +170,7 @@ def _layers(network: NetworkConfig, inputs: int, outputs: int) -> nn.Sequential:
             else NoisyLinear(before, after, noisy.kind, noisy.initial_sigma),
             nn.ReLU(),
         ]
-    return nn.Sequential(*layers[:-1])
+    return Float32Output(*layers[:-1])
 
 
 def _taken(values: Tensor, action: Tensor) -> Tensor:

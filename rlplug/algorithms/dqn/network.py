@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rlplug.algorithms.dqn.heads import Estimate, build_head
 from rlplug.nn.encoders import build_encoder
+from rlplug.nn.precision import Precision
 
 if TYPE_CHECKING:
     import gymnasium
@@ -31,6 +32,7 @@ class QNetwork(nn.Module):
         super().__init__()
         self.encoder = build_encoder(config.network.encoder, observation_space)
         self.head = build_head(config.head, config.network, self.encoder.num_features, num_actions)
+        self.precision = Precision(config.network.precision, self.encoder)
         self.generator = generator  # draws quantile fractions where the caller brings none
 
     def forward(
@@ -41,8 +43,9 @@ class QNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Estimate:
         """Estimate `[B, A, ...]` for `[B, *obs]`; `samples` fractions where the head draws them."""
-        features = self.encoder(observation)
-        return self.head(features, samples=samples, generator=generator or self.generator)
+        with self.precision(self):
+            features = self.encoder(observation)
+            return self.head(features, samples=samples, generator=generator or self.generator)
 
     def q_values(
         self,
@@ -57,13 +60,14 @@ class QNetwork(nn.Module):
         `evenly` spaces these fractions instead of drawing them.
         """
         head = self.head
-        estimate = head(
-            self.encoder(observation),
-            samples=head.num_acting_samples,
-            generator=generator or self.generator,
-            risk_level=risk_level,
-            evenly=evenly,
-        )
+        with self.precision(self):
+            estimate = head(
+                self.encoder(observation),
+                samples=head.num_acting_samples,
+                generator=generator or self.generator,
+                risk_level=risk_level,
+                evenly=evenly,
+            )
         return head.mean(estimate)
 
 

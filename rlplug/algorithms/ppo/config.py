@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rlplug.config import Config, ConstantSchedule, Count, Schedule, Slot
-from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, Sizes
+from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, PrecisionName, Sizes
 from rlplug.replay.config import RewardTransform
 from rlplug.specs import ImportString
 
@@ -123,6 +123,9 @@ class NetworkConfig(Config):
     """Of Gaussian actions: learned beside the network, or its output."""
     initial_log_std: float = 0.0
     """Where it starts; a deviation of 1 is half the width of a bounded action."""
+    precision: PrecisionName = "float32"
+    """Of all layers but the recurrent and the last: `auto` takes bfloat16 where there are
+    convolutions and the processor multiplies it by itself."""
 
     @model_validator(mode="after")
     def _recurrent_state_is_shared(self) -> NetworkConfig:

@@ -15,6 +15,7 @@ from rlplug.nn.action_spaces import distribution_for
 from rlplug.nn.encoders import build_encoder
 from rlplug.nn.linear import Linear, ensemble_linear, linear
 from rlplug.nn.normalizers import ObservationNormalizer
+from rlplug.nn.precision import Precision, in_float32, widened
 from rlplug.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class ActorCritic(nn.Module):
             and any(True for _ in self.encoders.parameters())
         )
         """Whether `act` gives values: where they cost next to nothing beside the shared encoder."""
+        self.precision = Precision(network.precision, self.encoders)
 
     @property
     def state_size(self) -> int:
@@ -96,16 +98,21 @@ class ActorCritic(nn.Module):
             packing: How rows follow each other in time, where the network is recurrent.
         """
         visible, mask = seen
-        features = [self._remember(encoder(visible), packing) for encoder in self.encoders]
-        policy, *value = self.towers(features)
-        distribution = self.actions.build(self.policy_head(policy), mask)
-        return distribution, self.value_head(*value).squeeze(1) if self.value_head else None
+        with self.precision(self):
+            features = [self._remember(encoder(visible), packing) for encoder in self.encoders]
+            policy, *value = self.towers(features)
+        distribution = self.actions.build(self.policy_head(widened(policy)), mask)
+        if self.value_head is None:
+            return distribution, None
+        return distribution, self.value_head(widened(value[0])).squeeze(1)
 
     def values(self, seen: tuple[Tree, Tree], packing: Packing | None = None) -> Tensor:
         """Values `[B]` alone."""
         assert self.value_head is not None
-        features = self._remember(self.encoders[-1](seen[0]), packing)
-        values: Tensor = self.value_head(self.towers.alone(1, features))
+        with self.precision(self):
+            features = self._remember(self.encoders[-1](seen[0]), packing)
+            features = self.towers.alone(1, features)
+        values: Tensor = self.value_head(widened(features))
         return values.squeeze(1)
 
     def act(
@@ -113,16 +120,26 @@ class ActorCritic(nn.Module):
     ) -> tuple[Distribution, Tensor | None, Tensor | None]:
         """Distribution over `[N]` actions, values `[N]` or None, and the next state `[N, S]`."""
         visible, mask = seen
-        features, value = self.encoders[0](visible), None
-        if self.recurrent is not None and state is not None:
-            features, state = self.recurrent.step(features, state)
-        if self.values_while_acting and self.value_head is not None:
-            value = self.value_head(self.towers.alone(1, features)).squeeze(1)
-        parameters = self.policy_head(self.towers.alone(0, features))
-        return self.actions.build(parameters, mask), value, state
+        judged = None
+        with self.precision(self):
+            features = self.encoders[0](visible)
+            if self.recurrent is not None and state is not None:
+                with in_float32(features):
+                    features, state = self.recurrent.step(widened(features), state)
+            if self.values_while_acting:
+                judged = self.towers.alone(1, features)
+            features = self.towers.alone(0, features)
+        value = None
+        if judged is not None and self.value_head is not None:
+            value = self.value_head(widened(judged)).squeeze(1)
+        return self.actions.build(self.policy_head(widened(features)), mask), value, state
 
     def _remember(self, features: Tensor, packing: Packing | None) -> Tensor:
-        return features if self.recurrent is None else self.recurrent(features, packing)
+        if self.recurrent is None:
+            return features
+        with in_float32(features):
+            output: Tensor = self.recurrent(widened(features), packing)
+            return output
 
 
 class Trunk(nn.Module):

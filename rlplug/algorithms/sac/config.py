@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rlplug.config import Config, Count, Slot
-from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, Sizes
+from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, PrecisionName, Sizes
 
 
 class NetworkConfig(Config):
@@ -18,6 +18,9 @@ class NetworkConfig(Config):
     hidden_sizes: Sizes = (256, 256)
     """Layers after the features: of the actor, and of each critic (Haarnoja et al. 2018,
     arXiv:1812.05905, table 1)."""
+    precision: PrecisionName = "float32"
+    """Of all layers but the last: `auto` takes bfloat16 where there are convolutions and the
+    processor multiplies it by itself."""
 
 
 class FixedTemperature(Config):

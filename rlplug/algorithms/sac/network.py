@@ -14,6 +14,7 @@ from rlplug.nn.action_masks import MaskSplitter, without_mask
 from rlplug.nn.action_spaces import distribution_for
 from rlplug.nn.critic import ActionCritic, DiscreteCritic, mlp
 from rlplug.nn.encoders import build_encoder
+from rlplug.nn.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +48,14 @@ class Actor(nn.Module):
         self.layers = mlp(
             (self.encoder.num_features, *config.hidden_sizes, self.actions.num_parameters)
         )
+        self.precision = Precision(config.precision, self.encoder)
 
     def forward(self, observation: Tree) -> Distribution:
         """`[B, *obs]` -> a distribution of `[B]` actions."""
         visible, mask = self.split_mask(observation)
-        return self.actions.build(self.layers(self.encoder(visible)), mask)
+        with self.precision(self):
+            parameters = self.layers(self.encoder(visible))
+        return self.actions.build(parameters, mask)
 
 
 def build_actor(config: SoftConfig, context: AgentContext | PolicyContext) -> Actor:
@@ -81,10 +85,10 @@ def build_critic(config: SoftConfig, context: AgentContext) -> ActionCritic | Di
         torch.manual_seed(context.seeds.integer("critic"))
         visible = without_mask(context.observation_space, space)
         encoder = build_encoder(network.encoder, visible)
-        critic: ActionCritic | DiscreteCritic
+        build: type[ActionCritic | DiscreteCritic]
         if isinstance(space, spaces.Discrete):
-            critic = DiscreteCritic(encoder, int(space.n), network.hidden_sizes, config.num_critics)
+            build, size = DiscreteCritic, int(space.n)
         else:
-            size = int(np.prod(space.shape or ()))
-            critic = ActionCritic(encoder, size, network.hidden_sizes, config.num_critics)
+            build, size = ActionCritic, int(np.prod(space.shape or ()))
+        critic = build(encoder, size, network.hidden_sizes, config.num_critics, network.precision)
     return critic.to(context.device)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rlplug.config import Config, ConstantSchedule, Count, Schedule, Slot
-from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, Sizes
+from rlplug.nn.config import AutoEncoder, EncoderConfig, OptimizerConfig, PrecisionName, Sizes
 
 
 class NetworkConfig(Config):
@@ -20,6 +20,9 @@ class NetworkConfig(Config):
     """From observation to features; by default vectors pass through it."""
     hidden_sizes: Sizes = (256, 256)
     """Layers after the features: of the actor, and of each critic (the papers have 400, 300)."""
+    precision: PrecisionName = "float32"
+    """Of all layers but the last: `auto` takes bfloat16 where there are convolutions and the
+    processor multiplies it by itself."""
 
 
 class GaussianNoise(Config):

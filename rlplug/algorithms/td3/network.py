@@ -13,6 +13,7 @@ from rlplug.errors import IncompatibleError
 from rlplug.nn.action_spaces import BoxActions
 from rlplug.nn.critic import ActionCritic, mlp
 from rlplug.nn.encoders import build_encoder
+from rlplug.nn.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,13 @@ class Actor(nn.Module):
         self.layers = mlp((self.encoder.num_features, *config.hidden_sizes, num_actions))
         self.units = BoxActions(action_space, "squashed", "state", 0.0)
         """Between the space's terms and (−1, 1)."""
+        self.precision = Precision(config.precision, self.encoder)
 
     def forward(self, observation: Tree) -> Tensor:
         """`[B, *obs]` -> `[B, D]` in [−1, 1]."""
-        return torch.tanh(self.layers(self.encoder(observation)))
+        with self.precision(self):
+            outputs: Tensor = self.layers(self.encoder(observation))
+        return torch.tanh(outputs)
 
 
 def build_actor(config: Td3Config, context: AgentContext | PolicyContext) -> Actor:
@@ -73,5 +77,7 @@ def build_critic(config: Td3Config, context: AgentContext) -> ActionCritic:
         torch.manual_seed(context.seeds.integer("critic"))
         encoder = build_encoder(network.encoder, context.observation_space)
         num_actions = int(np.prod(context.action_space.shape or ()))
-        critic = ActionCritic(encoder, num_actions, network.hidden_sizes, config.num_critics)
+        critic = ActionCritic(
+            encoder, num_actions, network.hidden_sizes, config.num_critics, network.precision
+        )
     return critic.to(context.device)

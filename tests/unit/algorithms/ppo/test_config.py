@@ -118,6 +118,10 @@ FLIPS: dict[Key, list[Flip]] = {
         Flip("state", world="box"), Flip("free", {"network.log_std": "state"}, world="box"),
     ],
     ("network.initial_log_std", None): [Flip(-1.0, world="box")],
+    ("network.precision", None): [
+        Flip("bfloat16"), Flip("bfloat16", LSTM),
+        Flip("float32", {"network.precision": "bfloat16"}),
+    ],
     ("optimizer.name", None): [Flip("adamw"), Flip("nadam")],
     ("optimizer.learning_rate", None): [Flip(0.02)],
     ("optimizer.decay", None): [Flip("linear"), Flip("cosine"), Flip("square-root")],

@@ -1,0 +1,85 @@
+"""Fewer bits for the products that take the time, and float32 for everything else.
+
+Weights, optimizer, last layers, losses and what acts stay float32; encoders and hidden layers
+multiply in bfloat16 where that is asked for (torch's autocast). A product of bfloat16 keeps 8 bits
+of each number: enough for features, too few for an estimate whose differences decide (two action
+values of 100 and 100.2 would be one), which is why last layers are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from torch import Tensor
+
+    from rlplug.nn.config import PrecisionName
+
+_FLOAT32: AbstractContextManager[Any] = contextlib.nullcontext()
+
+
+class Precision:
+    """Within `with precision(network):`, the network's products have this precision.
+
+    Args:
+        name: `auto` takes bfloat16 for networks with convolutions where the processor multiplies
+            it by itself, and float32 otherwise.
+        layers: What the choice of `auto` depends on.
+    """
+
+    def __init__(self, name: PrecisionName, layers: nn.Module) -> None:
+        self.name = name
+        self._has_convolutions = any(isinstance(part, nn.Conv2d) for part in layers.modules())
+
+    def __call__(self, network: nn.Module) -> AbstractContextManager[Any]:
+        """A region of this precision, for the device that the network is on."""
+        if self.name == "float32" or (self.name == "auto" and not self._has_convolutions):
+            return _FLOAT32
+        device = next(network.parameters()).device.type
+        if self.name == "auto" and not has_bfloat16(device):
+            return _FLOAT32
+        return torch.autocast(device, torch.bfloat16)
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device (`cpu`, `cuda`) multiplies bfloat16 by itself; others only imitate it."""
+    if device == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def image_dtype(device: str) -> torch.dtype:
+    """What images are cast to: bytes are exact in either format, and half as many are moved."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+
+
+class Float32Output(nn.Sequential):
+    """Layers of which the last is in float32, inside a region of fewer bits too."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[..., inputs]` -> `[..., outputs]` float32."""
+        *hidden, output = self
+        for layer in hidden:
+            features = layer(features)
+        with in_float32(features):
+            result: Tensor = output(widened(features))
+            return result
+
+
+def widened(features: Tensor) -> Tensor:
+    """bfloat16 as float32; anything else as it is."""
+    return features.float() if features.dtype is torch.bfloat16 else features
+
+
+def in_float32(like: Tensor) -> AbstractContextManager[Any]:
+    """A region of float32 on the device of `like`, which is free where it is so already."""
+    device = like.device.type
+    if not torch.is_autocast_enabled(device):
+        return _FLOAT32
+    return torch.autocast(device, enabled=False)
