@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ray_clusters import NODE, clusters_in
 
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.config import LaunchConfig
@@ -155,27 +156,23 @@ def test_shared_memory_that_is_full_is_told_before_training(lab: Any) -> None:
     assert lab.runs() == []
 
 
-NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-
-
 @pytest.fixture
 def cluster(temporary: Path) -> Iterator[Any]:
     """Start one of so many nodes of one core each, on this machine: `cluster(2)`."""
-    from ray.cluster_utils import Cluster
+    yield from clusters_in(temporary / "ray")
 
-    started: list[Any] = []
 
-    def start(num_nodes: int) -> Any:
-        head = {**NODE, "temp_dir": str(temporary / "ray")}
-        started.append(Cluster(initialize_head=True, head_node_args=head))
-        for _ in range(1, num_nodes):
-            started[0].add_node(**NODE)
-        started[0].wait_for_nodes()
-        return started[0]
-
-    yield start
-    started[0].shutdown()
-    shutil.rmtree(temporary / "ray")
+def test_auto_joins_the_cluster_that_ray_names_and_leaves_it_running(
+    lab: Any, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = cluster(1)
+    monkeypatch.setenv("RAY_ADDRESS", joined.address)
+    run_dir = lab.train(f"{SMALL} --steps 200 --cluster auto --evaluate.where inline")
+    assert lab.record(run_dir)["env_steps"] == 200
+    log = (lab.folder / run_dir / "console.log").read_text()
+    assert f"Joined the Ray cluster at {joined.address}: 1 node, 1 processor core." in log
+    assert "2 workers share 1 processor core: they step by turns" in log
+    assert joined.remaining_processes_alive()
 
 
 def test_a_run_goes_on_without_a_node_that_leaves_and_with_one_that_joins(
