@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from rlplug.resolve import Resolved
 
 MEASURE_SECONDS = 0.3
-_ACT_SECONDS = 3e-5
-"""A forward pass of a small policy; docs/results/workers.md, of two cores that were busy."""
-_CALL_SECONDS = 1.7e-3
+_ACT_SECONDS = 2e-5
+"""A forward pass of a small policy; docs/results/workers.md."""
+_CALL_SECONDS = 1.5e-3
 """One round of calls to a worker..."""
-_CALL_SECONDS_PER_WORKER = 2e-3
+_CALL_SECONDS_PER_WORKER = 1.2e-3
 """...and what each more of them adds, both from the same page."""
 _CLEARLY = 0.8
 """Ray has to take less than this share of the local time: it also costs memory and a start."""
