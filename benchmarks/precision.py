@@ -1,0 +1,74 @@
+"""What bfloat16 gains: `python -m benchmarks.precision`.
+
+Prints the table of docs/decisions/0032-precision.md: whole DQN updates in float32 and in bfloat16,
+in turn on one thread, in milliseconds of processor time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import torch
+
+from benchmarks.products import in_turn
+from rlplug.algorithms.dqn.agent import DqnAgent
+from rlplug.algorithms.dqn.config import DqnConfig
+from rlplug.data import TransitionBatch
+from rlplug.nn.precision import has_bfloat16
+from rlplug.protocols import AgentContext
+from rlplug.seeding import Seeds
+
+ATARI = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+PROCGEN = gymnasium.spaces.Box(0, 255, (64, 64, 3), np.uint8)
+VECTOR = gymnasium.spaces.Box(-1, 1, (17,), np.float32)
+CALLS = 5
+
+
+class Work(NamedTuple):
+    """A network and its minibatch."""
+
+    encoder: dict[str, Any]
+    hidden_size: int
+    space: gymnasium.spaces.Box
+    batch_size: int
+
+
+WORK = {
+    "Nature CNN, 32": Work({"kind": "nature-cnn"}, 512, ATARI, 32),
+    "Nature CNN, 256": Work({"kind": "nature-cnn"}, 512, ATARI, 256),
+    "IMPALA ResNet, 64": Work({"kind": "impala-resnet"}, 256, PROCGEN, 64),
+    "MLP 256-256, 256": Work({"kind": "mlp", "hidden_sizes": [256]}, 256, VECTOR, 256),
+    "MLP 1024-1024, 256": Work({"kind": "mlp", "hidden_sizes": [1024]}, 1024, VECTOR, 256),
+}
+
+
+def update(work: Work) -> list[float]:
+    """Milliseconds in float32 and in bfloat16."""
+    ones = torch.ones(work.batch_size)
+    observation = np.stack([work.space.sample() for _ in range(work.batch_size)])
+    batch = TransitionBatch(
+        torch.from_numpy(observation), torch.randint(6, (work.batch_size,)), ones, 0.99 * ones,
+        torch.from_numpy(observation), ones, None,
+    )  # fmt: skip
+
+    def made(precision: str) -> DqnAgent:
+        network = {"encoder": work.encoder, "hidden_sizes": [work.hidden_size]}
+        config = DqnConfig.model_validate({"network": {**network, "precision": precision}})
+        actions = gymnasium.spaces.Discrete(6)
+        return DqnAgent(config, AgentContext(work.space, actions, 1, Seeds(0)))
+
+    agents = [made(precision) for precision in ("float32", "bfloat16")]
+    calls = [lambda agent=agent: agent.update(batch) for agent in agents]
+    return [microseconds / 1e3 for microseconds in in_turn(calls, CALLS)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(f"This processor multiplies bfloat16 by itself: {has_bfloat16('cpu')}\n")
+    print("| network, batch | float32 | bfloat16 | ratio |")
+    print("|---|---|---|---|")
+    for name, work in WORK.items():
+        full, half = update(work)
+        print(f"| {name} | {full:.1f} | {half:.1f} | {full / half:.2f} |", flush=True)
