@@ -176,7 +176,7 @@ class StepAdapter:
     def _finish_same_step(self, observation: Tree, row: _Row, info: Any) -> AdapterStep:
         if not np.count_nonzero(row.episode_over):
             return self._running(observation, row, self._all_valid)
-        envs = np.flatnonzero(row.episode_over)
+        envs = row.episode_over.nonzero()[0]
         finals = info.get("final_obs")
         if finals is None:
             text = "ended an episode without infos['final_obs'], expected one under SAME_STEP"
@@ -192,7 +192,8 @@ class StepAdapter:
         """`[F, *obs]` of single observations."""
         space = self.observation_space
         if type(space) is Box:  # most are, and Gymnasium's way takes twice as long
-            return np.stack(finals, out=np.empty((len(finals), *space.shape), space.dtype))
+            gathered = np.array(finals)  # a fifth of the time of `np.stack`
+            return gathered.astype(space.dtype, casting="same_kind", copy=False)
         into: Any = create_empty_array(space, n=len(finals))
         return concatenate(space, finals, into)
 
@@ -206,13 +207,13 @@ class StepAdapter:
         self._any_resets_next = bool(np.count_nonzero(row.episode_over))
         if not self._any_resets_next:
             return self._running(observation, row, valid)
-        envs = np.flatnonzero(row.episode_over)
+        envs = row.episode_over.nonzero()[0]
         return AdapterStep(observation, *row, valid, envs, _rows(observation, envs))
 
     def _finish_disabled(self, observation: Tree, row: _Row, _info: Any) -> AdapterStep:
         if not np.count_nonzero(row.episode_over):
             return self._running(observation, row, self._all_valid)
-        envs = np.flatnonzero(row.episode_over)
+        envs = row.episode_over.nonzero()[0]
         final = _rows(observation, envs)  # before the reset, which may write over it
         observation = self._reset(options={"reset_mask": row.episode_over})
         return AdapterStep(observation, *row, self._all_valid, envs, final)
