@@ -48,11 +48,12 @@ def test_ppo_has_the_papers_values() -> None:
     assert config.env.model_dump()["distribution_mode"] == "easy"
 
 
-def test_a_short_run_has_smaller_rollouts_and_else_the_same_settings() -> None:
+def test_a_short_run_has_smaller_rollouts_in_bfloat16_and_else_the_same_settings() -> None:
     whole, short = (resolve("ppo", "maze", preset=name).config for name in ("default", "short"))
     assert short.train.model_dump()["rollout_length"] * short.launch.total_envs == 2048
-    batch = {"batch_size": 256}
-    assert short.agent.model_dump() == whole.agent.model_dump() | batch
+    expected = whole.agent.model_dump() | {"batch_size": 256}
+    expected["network"] |= {"precision": "auto"}
+    assert short.agent.model_dump() == expected
 
 
 def test_presets_are_found_by_the_pattern_of_the_family() -> None:
