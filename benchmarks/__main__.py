@@ -16,16 +16,39 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.work import WORK
 
 RUN_LIMIT_SECONDS = 900
 
 
-def run_once(system: str, work: str, threads: str, python: str) -> dict[str, float]:
+class System(NamedTuple):
+    """A row of a table."""
+
+    name: str
+    """The module that runs it."""
+    threads: str
+    precision: str = ""
+    """Where it is no plain float32."""
+
+    @property
+    def is_peer(self) -> bool:
+        """Whether ours are compared with it."""
+        return self.name not in {"ours", "limit"}
+
+    @property
+    def label(self) -> str:
+        """In the table."""
+        return f"{self.name}, {self.precision}" if self.precision else self.name
+
+
+def run_once(system: System, work: str, python: str) -> dict[str, float]:
     """One run in a fresh process; its last line of output is its figures."""
+    interpreter = python if system.is_peer else sys.executable
+    arguments = [work, system.threads, *filter(None, [system.precision])]
     done = subprocess.run(
-        [python, "-m", f"benchmarks.{system}", work, threads],
+        [interpreter, "-m", f"benchmarks.{system.name}", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -33,45 +56,54 @@ def run_once(system: str, work: str, threads: str, python: str) -> dict[str, flo
         cwd=Path(__file__).parents[1],
     )
     if done.returncode != 0:
-        sys.exit(f"{system} failed on {work}:\n{done.stderr[-2000:]}")
+        sys.exit(f"{system.label} failed on {work}:\n{done.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-def table(work: str, systems: list[tuple[str, str]], runs: int, python: str) -> list[str]:
+def systems_of(work: str, peer: str) -> list[System]:
+    """Who is measured on a work: ours, in all its precisions, the peer twice, and the limit."""
+    ours = [System("ours", "auto"), *(System("ours", "auto", p) for p in WORK[work].variants)]
+    limit = [System("limit", "1")] if WORK[work].limit else []
+    return [*ours, System(peer, "default"), System(peer, "1"), *limit]
+
+
+def table(work: str, peer: str, runs: int, python: str) -> list[str]:
     """Rows of one work: medians, and the ratio of each turn to the peer's."""
-    results: dict[tuple[str, str], list[dict[str, float]]] = {system: [] for system in systems}
+    systems = systems_of(work, peer)
+    results: dict[System, list[dict[str, float]]] = {system: [] for system in systems}
     for _ in range(runs):
-        for system, threads in systems:
-            interpreter = sys.executable if system in {"ours", "limit"} else python
-            results[system, threads].append(run_once(system, work, threads, interpreter))
+        for system in systems:
+            results[system].append(run_once(system, work, python))
     lines = [
         f"### {work}: {WORK[work].name}",
         "",
         "| system | threads | steps/s (median) | range | whole process, s | peak MiB | updates |",
         "|---|---|---|---|---|---|---|",
     ]
-    for (system, threads), figures in results.items():
+    for system, figures in results.items():
         rates = [f["steps_per_second"] for f in figures]
         median = {key: statistics.median(f[key] for f in figures) for key in figures[0]}
         lines.append(
-            f"| {system} | {threads} | {median['steps_per_second']:,.0f} | "
+            f"| {system.label} | {system.threads} | {median['steps_per_second']:,.0f} | "
             f"{min(rates):,.0f}-{max(rates):,.0f} | {median['wall_seconds']:.1f} | "
             f"{median['peak_mebibytes']:.0f} | {median['updates']:,.0f} |"
         )
-    peers = [system for system in results if system[0] not in {"ours", "limit"}]
+    peers = [system for system in systems if system.is_peer]
     best = max(peers, key=lambda p: statistics.median(f["steps_per_second"] for f in results[p]))
-    mine = next(figures for (system, _), figures in results.items() if system == "ours")
-    ratios = [
-        a["steps_per_second"] / b["steps_per_second"]
-        for a, b in zip(mine, results[best], strict=True)
-    ]
-    lines += [
-        "",
-        f"Ratio to {best[0]} at its better setting ({best[1]} threads): "
-        f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f}-{max(ratios):.2f}).",
-        "",
-    ]
+    lines.append("")
+    for system in systems:
+        if system.name == "ours":
+            ratios = [
+                a["steps_per_second"] / b["steps_per_second"]
+                for a, b in zip(results[system], results[best], strict=True)
+            ]
+            lines.append(
+                f"Ratio of {system.label} to {best.name} at its better setting ({best.threads} "
+                f"threads): **{statistics.median(ratios):.2f}** "
+                f"({min(ratios):.2f}-{max(ratios):.2f})."
+            )
+            lines.append("")
     return lines
 
 
@@ -84,7 +116,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--write", type=Path, help="replace this file with the tables")
     options = parser.parse_args()
-    systems = [("ours", "auto"), (options.peer, "default"), (options.peer, "1"), ("limit", "1")]
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("rlplug", "torch", "stable-baselines3", "gymnasium")
     )
@@ -98,7 +129,7 @@ def main() -> None:
         "",
     ]
     for work in options.work:
-        lines += table(work, systems, options.runs, options.peer_python)
+        lines += table(work, options.peer, options.runs, options.peer_python)
     print("\n".join(lines))
     if options.write:
         options.write.write_text("\n".join(lines))

@@ -18,7 +18,8 @@ def main(name: str, threads: str) -> None:
     from torch import nn
 
     torch.set_num_threads(int(threads) if threads.isdigit() else 1)
-    work = WORK[name]
+    work = WORK[name].limit
+    assert work is not None
     sizes = (4, *work.hidden_sizes, 2)
 
     def network() -> nn.Sequential:

@@ -12,45 +12,30 @@ from pathlib import Path
 from benchmarks.work import WORK
 
 
-def main(name: str, threads: str) -> None:
+def main(name: str, threads: str, precision: str = "float32") -> None:
     """Train the named work and report steady-state steps per second."""
     started = time.perf_counter()
     import rlplug
 
-    work = WORK[name]
-    first, *rest = work.hidden_sizes
+    match = WORK[name].match
+    quiet = {
+        "agent.network.precision": precision,
+        "launch.threads": int(threads) if threads.isdigit() else threads,
+        "evaluate.every_env_steps": match.env_steps,
+        "evaluate.final_episodes": 1,
+        "checkpoint.every_env_steps": match.env_steps,
+        "checkpoint.save_replay": False,
+        "tracking.console": "off",
+    }
     with tempfile.TemporaryDirectory() as folder:
         result = rlplug.train(
-            "dqn",
-            "cartpole",
+            match.algorithm,
+            match.environment,
             preset=None,
+            steps=match.env_steps,
             run_dir=folder,
-            **{
-                "agent.batch_size": work.batch_size,
-                "agent.optimizer.learning_rate": work.learning_rate,
-                "agent.optimizer.max_gradient_norm": 10.0,
-                "agent.target_update_every_updates": work.target_update_every_updates,
-                "agent.target_update_rate": work.target_update_rate,
-                "agent.network.encoder": {"kind": "mlp", "hidden_sizes": [first]},
-                "agent.network.hidden_sizes": rest,
-                "agent.exploration.epsilon": {
-                    "kind": "linear", "start": 1.0, "end": 0.04, "fraction": 0.16,
-                },
-                "replay.capacity": work.capacity,
-                "replay.n_step": work.n_step,
-                "launch.num_envs": work.num_envs,
-                "train.steps": work.env_steps,
-                "train.warmup_env_steps": work.warmup_env_steps,
-                "train.collect_env_steps": work.collect_env_steps,
-                "train.updates_per_env_step": work.updates_per_iteration / work.collect_env_steps,
-                "launch.threads": int(threads) if threads.isdigit() else threads,
-                "evaluate.every_env_steps": work.env_steps,
-                "evaluate.final_episodes": 1,
-                "checkpoint.every_env_steps": work.env_steps,
-                "checkpoint.save_replay": False,
-                "tracking.console": "off",
-            },
-        )  # fmt: skip
+            **(match.ours | quiet),
+        )
         lines = (Path(result.run_dir) / "metrics.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row.get("updates")]
     first_row, last_row = rows[0], rows[-1]

@@ -6,9 +6,12 @@ import json
 import resource
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.work import WORK
+
+if TYPE_CHECKING:
+    from benchmarks.peer_suites import Match
 
 
 def learn_timed(model: Any, env_steps: int) -> float:
@@ -34,35 +37,34 @@ def learn_timed(model: Any, env_steps: int) -> float:
     return float((model.num_timesteps - steps) / (time.perf_counter() - at))
 
 
+def vector_environment(match: Match) -> Any:
+    """Their vector environment: with their Atari wrappers and stack for games."""
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    if match.simulator != "ale-py":
+        return make_vec_env(match.gymnasium_id, match.num_envs, seed=0)
+    import ale_py
+    import gymnasium
+
+    gymnasium.register_envs(ale_py)
+    return VecFrameStack(make_atari_env(match.gymnasium_id, match.num_envs, seed=0), 4)
+
+
 def main(name: str, threads: str) -> None:
     """Train the named work and report steady-state steps per second."""
     started = time.perf_counter()
+    import stable_baselines3
     import torch
-    from stable_baselines3 import DQN
-    from stable_baselines3.common.env_util import make_vec_env
 
     if threads.isdigit():
         torch.set_num_threads(int(threads))
     work = WORK[name]
-    model = DQN(
-        "MlpPolicy",
-        make_vec_env("CartPole-v1", work.num_envs, seed=0),
-        learning_rate=work.learning_rate,
-        batch_size=work.batch_size,
-        buffer_size=work.capacity,
-        learning_starts=work.warmup_env_steps,
-        train_freq=work.collect_env_steps // work.num_envs,
-        gradient_steps=work.updates_per_iteration,
-        target_update_interval=work.target_update_every_updates,
-        tau=work.target_update_rate,
-        n_steps=work.n_step,
-        exploration_fraction=0.16,
-        exploration_final_eps=0.04,
-        policy_kwargs={"net_arch": list(work.hidden_sizes)},
-        seed=0,
-    )
+    cls = getattr(stable_baselines3, work.match.algorithm.upper())
+    envs = vector_environment(work.match)
+    model = cls(work.policy, envs, seed=0, device="cpu", **work.match.theirs)
     figures = {
-        "steps_per_second": learn_timed(model, work.env_steps),
+        "steps_per_second": learn_timed(model, work.match.env_steps),
         "wall_seconds": time.perf_counter() - started,
         "peak_mebibytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "updates": model._n_updates,  # no public count

@@ -1,67 +1,216 @@
-"""The work that every system is given: the same environment, network, replay and update rate."""
+"""The work that every system is given: the same environment, network, data and update rate."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
+from benchmarks.peer_suites import PPO_CARTPOLE, SAC_HALFCHEETAH, Match, decay
 
-class DqnWork(NamedTuple):
-    """One DQN training run on CartPole-v1."""
 
-    name: str
-    env_steps: int
-    learning_rate: float
+class Arithmetic(NamedTuple):
+    """What bare torch repeats on fixed data, as the limit of a DQN's work."""
+
+    hidden_sizes: tuple[int, ...]
     batch_size: int
-    capacity: int
-    warmup_env_steps: int
+    learning_rate: float
+    num_envs: int
     collect_env_steps: int
     updates_per_iteration: int
-    target_update_every_updates: int
-    hidden_sizes: tuple[int, ...]
-    num_envs: int = 1
-    n_step: int = 1
-    target_update_rate: float = 1.0
 
+
+class Work(NamedTuple):
+    """One training run, twice: by us and by the peer."""
+
+    name: str
+    match: Match
+    policy: str = "MlpPolicy"
+    """Theirs."""
+    limit: Arithmetic | None = None
+    variants: tuple[str, ...] = ()
+    """Precisions that have a row of their own."""
+
+
+def _dqn(
+    name: str,
+    arithmetic: Arithmetic,
+    *,
+    env_steps: int,
+    capacity: int,
+    warmup_env_steps: int,
+    target_update_every_updates: int,
+    n_step: int = 1,
+    target_update_rate: float = 1.0,
+) -> Work:
+    """DQN on CartPole-v1; updates follow each `collect_env_steps`."""
+    first, *rest = arithmetic.hidden_sizes
+    updates, collected = arithmetic.updates_per_iteration, arithmetic.collect_env_steps
+    match = Match(
+        algorithm="dqn",
+        environment="cartpole",
+        gymnasium_id="CartPole-v1",
+        env_steps=env_steps,
+        num_envs=arithmetic.num_envs,
+        ours={
+            "agent.batch_size": arithmetic.batch_size,
+            "agent.optimizer.learning_rate": arithmetic.learning_rate,
+            "agent.optimizer.max_gradient_norm": 10.0,
+            "agent.target_update_every_updates": target_update_every_updates,
+            "agent.target_update_rate": target_update_rate,
+            "agent.network.encoder": {"kind": "mlp", "hidden_sizes": [first]},
+            "agent.network.hidden_sizes": rest,
+            "agent.exploration.epsilon": {
+                "kind": "linear", "start": 1.0, "end": 0.04, "fraction": 0.16,
+            },
+            "replay.capacity": capacity,
+            "replay.n_step": n_step,
+            "launch.num_envs": arithmetic.num_envs,
+            "train.warmup_env_steps": warmup_env_steps,
+            "train.collect_env_steps": collected,
+            "train.updates_per_env_step": updates / collected,
+        },
+        theirs={
+            "learning_rate": arithmetic.learning_rate,
+            "batch_size": arithmetic.batch_size,
+            "buffer_size": capacity,
+            "learning_starts": warmup_env_steps,
+            "train_freq": collected // arithmetic.num_envs,
+            "gradient_steps": updates,
+            "target_update_interval": target_update_every_updates,
+            "tau": target_update_rate,
+            "n_steps": n_step,
+            "exploration_fraction": 0.16,
+            "exploration_final_eps": 0.04,
+            "policy_kwargs": {"net_arch": list(arithmetic.hidden_sizes)},
+        },
+    )  # fmt: skip
+    return Work(name, match, limit=arithmetic)
+
+
+PPO_BREAKOUT = Match(
+    algorithm="ppo",
+    environment="atari/breakout",
+    gymnasium_id="BreakoutNoFrameskip-v4",
+    simulator="ale-py",
+    env_steps=8_192,
+    num_envs=8,
+    ours={
+        "launch.num_envs": 8,
+        "env.fire_on_reset": True,
+        "env.episodic_life": True,
+        "train.rollout_length": 128,
+        "agent.batch_size": 256,
+        "agent.epochs": 4,
+        "agent.reward.clip": 1,
+        "agent.entropy_coefficient": 0.01,
+        "agent.network.trunk_sizes": [512],
+        "agent.network.hidden_sizes": [],
+        "agent.network.activation": "relu",
+        "agent.objective": {
+            "kind": "clipped",
+            "clip_ratio": {"kind": "linear", "start": 0.1, "end": 0},
+        },
+        "agent.optimizer.learning_rate": 2.5e-4,
+        "agent.optimizer.decay": "linear",
+    },
+    theirs={
+        "n_steps": 128,
+        "batch_size": 256,
+        "n_epochs": 4,
+        "ent_coef": 0.01,
+        "learning_rate": decay(2.5e-4),
+        "clip_range": decay(0.1),
+    },
+)
+DQN_BREAKOUT = Match(
+    algorithm="dqn",
+    environment="atari/breakout",
+    gymnasium_id="BreakoutNoFrameskip-v4",
+    simulator="ale-py",
+    env_steps=4_000,
+    ours={
+        "launch.num_envs": 1,
+        "env.fire_on_reset": True,
+        "env.episodic_life": True,
+        "replay.capacity": 10_000,
+        "replay.reward.clip": 1,
+        "train.warmup_env_steps": 500,
+        "train.collect_env_steps": 4,
+        "train.updates_per_env_step": 0.25,
+        "agent.batch_size": 32,
+        "agent.optimizer.learning_rate": 1e-4,
+        "agent.optimizer.max_gradient_norm": 10.0,
+        "agent.target_update_every_updates": 250,
+        "agent.target_update_rate": 1.0,
+        "agent.network.hidden_sizes": [512],
+    },
+    theirs={
+        "learning_rate": 1e-4,
+        "batch_size": 32,
+        "buffer_size": 10_000,
+        "learning_starts": 500,
+        "train_freq": 4,
+        "gradient_steps": 1,
+        "target_update_interval": 1_000,
+    },
+)
+WARMUP = 1_000
+SHORT_HALFCHEETAH = replace(
+    SAC_HALFCHEETAH,
+    env_steps=5_000,
+    ours=SAC_HALFCHEETAH.ours
+    | {"train.warmup_env_steps": WARMUP, "agent.random_env_steps": WARMUP},
+    theirs={"learning_starts": WARMUP},
+)
 
 WORK = {
-    "preset": DqnWork(
-        name="DQN CartPole-v1 as in rlplug's preset: 8 environments, 32 updates of batch 64 every "
+    "preset": _dqn(
+        "DQN CartPole-v1 as in rlplug's preset: 8 environments, 32 updates of batch 64 every "
         "64 steps, three-step returns, slow target, MLP 256-256",
+        Arithmetic((256, 256), 64, 1e-3, 8, 64, 32),
         env_steps=20_480,
-        learning_rate=1e-3,
-        batch_size=64,
         capacity=100_000,
         warmup_env_steps=1_000,
-        collect_env_steps=64,
-        updates_per_iteration=32,
         target_update_every_updates=1,
-        hidden_sizes=(256, 256),
-        num_envs=8,
         n_step=3,
         target_update_rate=0.01,
     ),
-    "W1": DqnWork(
-        name="DQN CartPole-v1, 128 updates of batch 64 every 256 steps, MLP 256-256",
+    "W1": _dqn(
+        "DQN CartPole-v1, 128 updates of batch 64 every 256 steps, MLP 256-256",
+        Arithmetic((256, 256), 64, 2.3e-3, 1, 256, 128),
         env_steps=20_480,
-        learning_rate=2.3e-3,
-        batch_size=64,
         capacity=100_000,
         warmup_env_steps=1_000,
-        collect_env_steps=256,
-        updates_per_iteration=128,
         target_update_every_updates=10,
-        hidden_sizes=(256, 256),
     ),
-    "W1j": DqnWork(
-        name="DQN CartPole-v1, 1 update of batch 32 per step, MLP 512-512",
+    "W1j": _dqn(
+        "DQN CartPole-v1, 1 update of batch 32 per step, MLP 512-512",
+        Arithmetic((512, 512), 32, 1e-4, 1, 1, 1),
         env_steps=6_000,
-        learning_rate=1e-4,
-        batch_size=32,
         capacity=50_000,
         warmup_env_steps=2_000,
-        collect_env_steps=1,
-        updates_per_iteration=1,
         target_update_every_updates=500,
-        hidden_sizes=(512, 512),
+    ),
+    "W2": Work(
+        "PPO CartPole-v1, 8 environments of 32 steps, 20 epochs of batch 256, MLPs 64-64",
+        PPO_CARTPOLE,
+    ),
+    "W3": Work(
+        "PPO Breakout, 8 environments of 128 steps, 4 epochs of minibatches of 256, Nature CNN",
+        PPO_BREAKOUT,
+        policy="CnnPolicy",
+        variants=("bfloat16",),
+    ),
+    "W4": Work(
+        "DQN Breakout, one update of batch 32 every 4 steps, Nature CNN",
+        DQN_BREAKOUT,
+        policy="CnnPolicy",
+        variants=("bfloat16",),
+    ),
+    "W5": Work(
+        "SAC HalfCheetah-v5, one update of batch 256 per step, MLPs 256-256",
+        SHORT_HALFCHEETAH,
+        variants=("bfloat16",),
     ),
 }
+"""By the name that the command takes; those of Atari and MuJoCo need the package for it."""
