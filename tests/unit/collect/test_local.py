@@ -228,11 +228,14 @@ def test_a_policy_with_weights_of_its_own_is_given_the_new_ones():
     assert policy.weights == {"w": 1}
 
 
-def test_it_can_be_closed_twice():
-    adapter, _ = scripted(LONG)
+def test_it_can_be_closed_twice_and_closes_its_environments_once(monkeypatch):
+    adapter, (env,) = scripted(LONG)
+    closed = []
+    monkeypatch.setattr(env, "close", lambda: closed.append(env))
     collector = collector_of(adapter)
     collector.close()
     collector.close()
+    assert closed == [env]
 
 
 def test_nonsense_is_refused():
