@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import time
@@ -164,12 +165,23 @@ def _reset(env: Any, action: Any, times: int, seconds: float) -> int:
 
 
 def _memory() -> int:
-    """Bytes that this process has in memory."""
-    gc.collect()
+    """Bytes that this process has in memory, without those it could give back."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         raise NotApplicableError("This system does not tell how much memory a process has.")
+    gc.collect()
+    _give_back()
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _give_back() -> None:
+    """Return what lies free in the heap to the system, where its allocator can.
+
+    Otherwise what is kept would first fill the holes that earlier work has left, unseen.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _open_files() -> int:

@@ -1,0 +1,69 @@
+"""Each peer in an environment of its own, made when it is first asked for.
+
+    python -m benchmarks.peers sb3 tianshou   # makes them now, and prints their interpreters
+
+A peer brings its own versions of what we share with it; side by side in one environment, whichever
+was installed last would decide what both are measured with.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".nox" / "peers"
+INSTALL_LIMIT_SECONDS = 1200
+
+PACKAGES = {
+    "sb3": ("stable-baselines3==2.9.2", "ale-py", "opencv-python-headless", "gymnasium[mujoco]"),
+    "tianshou": ("tianshou==2.0.1",),
+    "torchrl": ("torchrl==0.14.1",),
+}
+"""What each needs for the work that it is given; `constraints.txt` pins what we have too."""
+
+
+def python_of(peer: str) -> str:
+    """The interpreter of a peer's environment, which is made where there is none yet.
+
+    Raises:
+        subprocess.CalledProcessError: pip could not install it; its output is shown.
+    """
+    folder = FOLDER / peer
+    python, finished = folder / "bin" / "python", folder / "installed.json"
+    wanted = json.dumps(PACKAGES[peer])
+    if not finished.exists() or finished.read_text() != wanted:
+        print(f"installing {', '.join(PACKAGES[peer])} in {folder}", file=sys.stderr, flush=True)
+        venv.create(folder, clear=True, with_pip=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", *PACKAGES[peer]],
+            check=True,
+            timeout=INSTALL_LIMIT_SECONDS,
+            cwd=ROOT,
+        )
+        finished.write_text(wanted)
+    return str(python)
+
+
+def versions_of(peer: str, *packages: str) -> str:
+    """`name version` of packages as the peer's environment has them, by commas."""
+    script = (
+        "import sys; from importlib.metadata import version; "
+        "print(', '.join(f'{name} {version(name)}' for name in sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [python_of(peer), "-c", script, *packages],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or PACKAGES:
+        print(name, python_of(name))
