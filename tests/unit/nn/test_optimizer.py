@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from rlplug.errors import ConfigError
+from rlplug.nn.adam import FusedAdam
 from rlplug.nn.config import OptimizerConfig
 from rlplug.nn.optimizer import build_optimizer
 
@@ -53,9 +54,17 @@ def test_step_is_torchs_own(name, cls, arguments):
     torch.testing.assert_close(weights(ours), weights(theirs))
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+@pytest.mark.parametrize("name", ["sgd", "adagrad"])
 def test_fused_implementation_is_chosen_where_there_is_one(name):
     assert build(network(), name=name)._inner.defaults["fused"] is True
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adam_steps_by_the_fused_kernel_itself(name):
+    assert isinstance(build(network(), name=name)._inner, FusedAdam)
+    assert not isinstance(
+        build(network(), name=name, arguments={"amsgrad": True})._inner, FusedAdam
+    )
 
 
 def test_user_chooses_the_implementation():
