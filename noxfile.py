@@ -157,8 +157,7 @@ def minimums(session: nox.Session) -> None:
     session.run("pytest", "-m", "not learning", *session.posargs)
 
 
-@nox.session(venv_backend="venv")
+@nox.session
 def bench(session: nox.Session) -> None:
-    """Throughput side by side with a peer; prints the tables of docs/results/speed.md."""
-    session.install(*CONSTRAINTS, "-e", ".", "stable-baselines3==2.9.2")
+    """Speed side by side with a peer; prints the tables of docs/results/speed.md."""
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -2,7 +2,7 @@
 
     python -m benchmarks W1 --peer sb3 --runs 3 [--write docs/results/speed.md]
 
-`--peer-python` names the interpreter of an environment that holds the peer; by default this one.
+The peer has an environment of its own, which is made when it is first needed (`benchmarks.peers`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.peers import python_of, versions_of
 from benchmarks.work import WORK
 
 RUN_LIMIT_SECONDS = 900
@@ -43,9 +44,9 @@ class System(NamedTuple):
         return f"{self.name}, {self.precision}" if self.precision else self.name
 
 
-def run_once(system: System, work: str, python: str) -> dict[str, float]:
+def run_once(system: System, work: str) -> dict[str, float]:
     """One run in a fresh process; its last line of output is its figures."""
-    interpreter = python if system.is_peer else sys.executable
+    interpreter = python_of(system.name) if system.is_peer else sys.executable
     arguments = [work, system.threads, *filter(None, [system.precision])]
     done = subprocess.run(
         [interpreter, "-m", f"benchmarks.{system.name}", *arguments],
@@ -68,13 +69,13 @@ def systems_of(work: str, peer: str) -> list[System]:
     return [*ours, System(peer, "default"), System(peer, "1"), *limit]
 
 
-def table(work: str, peer: str, runs: int, python: str) -> list[str]:
+def table(work: str, peer: str, runs: int) -> list[str]:
     """Rows of one work: medians, and the ratio of each turn to the peer's."""
     systems = systems_of(work, peer)
     results: dict[System, list[dict[str, float]]] = {system: [] for system in systems}
     for _ in range(runs):
         for system in systems:
-            results[system].append(run_once(system, work, python))
+            results[system].append(run_once(system, work))
     lines = [
         f"### {work}: {WORK[work].name}",
         "",
@@ -112,24 +113,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("work", nargs="*", default=list(WORK), help=f"of {', '.join(WORK)}")
     parser.add_argument("--peer", choices=["sb3"], default="sb3")
-    parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--write", type=Path, help="replace this file with the tables")
     options = parser.parse_args()
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("rlplug", "torch", "stable-baselines3", "gymnasium")
-    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("rlplug", "torch", "gymnasium"))
+    theirs = versions_of(options.peer, "stable-baselines3", "torch", "gymnasium")
     command = f"python -m benchmarks {' '.join(options.work)} --runs {options.runs}"
     lines = [
         "# Speed",
         "",
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, "
-        f"{versions}; a shared machine with 2 cores: trust the ratios. Steps per second count from "
-        "the first update on; `limit` is bare torch doing the same arithmetic on fixed data.",
+        f"{versions}; theirs in an environment of its own: {theirs}. A shared machine with 2 cores: "
+        "trust the ratios. Steps per second count from the first update on; `limit` is bare torch "
+        "doing the same arithmetic on fixed data.",
         "",
     ]
     for work in options.work:
-        lines += table(work, options.peer, options.runs, options.peer_python)
+        lines += table(work, options.peer, options.runs)
     print("\n".join(lines))
     if options.write:
         options.write.write_text("\n".join(lines))

@@ -209,6 +209,16 @@ class VectorEncoder(Encoder):
         features: Tensor = self.layers(observation)
         return features
 
+    def flatten(self, observation: Tensor) -> Tensor:
+        """`[B, *obs]` -> the vector `[B, ...]` that the first layer takes."""
+        flat: Tensor = self.layers[0](observation)
+        return flat
+
+    @property
+    def after_flattening(self) -> list[nn.Module]:
+        """The layers, in their order."""
+        return list(self.layers)[1:]
+
 
 class ImageInput(nn.Module):
     """Images as floats `[B, C, H, W]`, whatever their layout; bytes are scaled to [0, 1]."""

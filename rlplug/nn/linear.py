@@ -45,6 +45,19 @@ def linear(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _product(features, weight, bias)
 
 
+def gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
+    """∂x = ∂y · W: `[B, outputs]` · `[outputs, inputs]` -> `[B, inputs]`, without a graph."""
+    return _product(slope, weight.t()) if _gains(slope, weight.numel()) else slope.mm(weight)
+
+
+def gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor) -> None:
+    """∂W = ∂yᵀ · x into `out`: `[B, outputs]`ᵀ · `[B, inputs]` -> `[outputs, inputs]`."""
+    if _gains(slope, out.numel()):
+        out.copy_(_product(slope.t(), features.t()))
+    else:
+        torch.mm(slope.t(), features, out=out)
+
+
 def ensemble_linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`[C, B, inputs]` · `[C, inputs, outputs]` + `[C, 1, outputs]` -> `[C, B, outputs]`."""
     if not _gains(features[0], weight[0].numel()):

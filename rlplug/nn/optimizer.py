@@ -107,7 +107,7 @@ class Optimizer:
         optimizer.set_progress(env_steps)
         optimizer.step(loss)
 
-    Who has a gradient without a loss writes it where `gradients()` says, and calls `apply`.
+    Where the gradient comes from elsewhere, it is written to `gradients()` before `apply()`.
 
     The gradients stay where they are until the next step, so that `gradient_norm` costs nothing
     until a report asks for it: 13 µs, of an update of 250 µs, that few updates have to pay.
@@ -148,12 +148,16 @@ class Optimizer:
 
     def step(self, loss: Tensor) -> None:
         """Differentiate the scalar `loss`, clip if so configured, and step."""
+        self.differentiate(loss)
+        self.apply()
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Leave the gradient of the scalar `loss` for `apply`."""
         for parameter in self._parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         if self._flat is not None:
             self._flat.gather_gradients()
-        self.apply()
 
     def gradients(self) -> list[Tensor]:
         """Where the gradient of each parameter is to be written before `apply`, in their shapes."""

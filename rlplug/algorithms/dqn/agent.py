@@ -41,12 +41,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from rlplug.algorithms.dqn.bootstrap import build_bootstrap
+from rlplug.algorithms.dqn.gradient import build_gradient
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
 from rlplug.nn.noisy import resample_noise
 from rlplug.nn.optimizer import build_optimizer
-from rlplug.ops.shapes import check_shapes
 
 if TYPE_CHECKING:
     from rlplug.algorithms.dqn.config import DqnConfig
@@ -80,6 +80,7 @@ class DqnAgent:
         self.optimizer = build_optimizer(
             config.optimizer, self.online_parameters, total_env_steps=context.total_env_steps
         )
+        self.gradient = build_gradient(self.online, self.optimizer)
         self.noise_generator = context.seeds.torch("noise", context.device)
         self.num_updates = 0
 
@@ -88,20 +89,20 @@ class DqnAgent:
         online, target, head = self.online, self.target, self.online.head
         batch = batch._replace(action=batch.action - self.first_action)
         self._resample_noise(len(batch.reward))
-        estimate = online(batch.observation, samples=head.num_samples)
-        with torch.no_grad():
-            next_estimate = target(batch.next_observation, samples=head.num_target_samples)
-            next_policy, reward = self.bootstrap(online, target, batch, head.mean(next_estimate))
-            returns = head.target(next_estimate, next_policy, reward, batch.discount)
-        loss, priority = head.loss(estimate, batch.action, returns)
-        check_shapes("update", loss=(loss, "B"), importance_weight=(batch.importance_weight, "B"))
-        weighted_loss = (batch.importance_weight * loss).mean()
-        self.optimizer.step(weighted_loss)
-        self._update_target()
-        metrics = {
-            "loss": weighted_loss.detach(),
-            "q_value": head.mean(estimate).detach().mean(),
-        }
+        with self.gradient.region():
+            estimate = self.gradient.estimate(batch.observation)
+            with torch.no_grad():
+                next_estimate = target(batch.next_observation, samples=head.num_target_samples)
+                next_policy, reward = self.bootstrap(
+                    online, target, batch, head.mean(next_estimate)
+                )
+                returns = head.target(next_estimate, next_policy, reward, batch.discount)
+            loss, priority = self.gradient.compute(
+                estimate, batch.action, returns, batch.importance_weight
+            )
+            self.optimizer.apply()
+            self._update_target()
+            metrics = {"loss": loss, "q_value": head.mean(estimate).detach().mean()}
         return UpdateResult(metrics, priority)
 
     def _resample_noise(self, rows: int) -> None:

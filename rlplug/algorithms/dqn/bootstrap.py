@@ -73,9 +73,9 @@ def build_bootstrap(config: BootstrapConfig) -> Bootstrap:
 
 def greedy_policy(q_values: Tensor) -> NextPolicy:
     """All probability `[B, A]` on the action of highest value; the first one of several."""
-    best = q_values.argmax(1)  # [B]
-    probs = F.one_hot(best, q_values.shape[1]).to(q_values.dtype)  # [B, A]
-    return NextPolicy(probs, torch.zeros_like(probs))
+    nothing = torch.zeros_like(q_values)
+    best = q_values.argmax(1, keepdim=True)  # [B, 1]
+    return NextPolicy(nothing.scatter(1, best, 1.0), nothing)
 
 
 def _max(

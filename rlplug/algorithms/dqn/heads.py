@@ -239,6 +239,21 @@ class ScalarReturns(_Head):
         td_error = target - estimate.values.gather(1, action.unsqueeze(1)).squeeze(1)  # [B]
         return LossAndPriority(huber(td_error, self.huber_threshold), td_error.detach().abs())
 
+    def loss_and_slope(
+        self, estimate: Estimate, action: Tensor, target: Tensor
+    ) -> tuple[LossAndPriority, Tensor]:
+        """`loss`, and its slope `[B]` at the value of the action taken: the clipped −error."""
+        check_shapes(
+            "scalar loss",
+            values=(estimate.values, "B A"),
+            action=(action, "B"),
+            target=(target, "B"),
+        )
+        error = estimate.values.gather(1, action.unsqueeze(1)).squeeze(1).sub_(target)  # [B]
+        loss = LossAndPriority(huber(error, self.huber_threshold), error.abs())
+        threshold = self.huber_threshold
+        return loss, error if threshold is None else error.clamp(-threshold, threshold)
+
 
 class CategoricalReturns(_Head):
     """Probabilities of K fixed returns per action."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from rlplug.algorithms.dqn.heads import Estimate, build_head
-from rlplug.nn.encoders import build_encoder
+from rlplug.algorithms.dqn.heads import Estimate, ScalarReturns, build_head
+from rlplug.nn.encoders import VectorEncoder, build_encoder
+from rlplug.nn.fully_connected import FullyConnected
 from rlplug.nn.precision import Precision
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ class QNetwork(nn.Module):
         self.head = build_head(config.head, config.network, self.encoder.num_features, num_actions)
         self.precision = Precision(config.network.precision, self.encoder)
         self.generator = generator  # draws quantile fractions where the caller brings none
+        self._plain = self.fully_connected()
+
+    def fully_connected(self) -> FullyConnected | None:
+        """All layers from a flattened observation to the values, where they are of that kind."""
+        encoder, head = self.encoder, self.head
+        if type(encoder) is not VectorEncoder or type(head) is not ScalarReturns:
+            return None
+        if head.layers.value is not None or self.precision.name == "bfloat16":
+            return None
+        return FullyConnected.of([*encoder.after_flattening, *head.layers.advantage])
 
     def forward(
         self,
@@ -43,6 +54,8 @@ class QNetwork(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Estimate:
         """Estimate `[B, A, ...]` for `[B, *obs]`; `samples` fractions where the head draws them."""
+        if self._plain is not None and torch.is_inference_mode_enabled():
+            return self._without_modules(self._plain, observation)
         with self.precision(self):
             features = self.encoder(observation)
             return self.head(features, samples=samples, generator=generator or self.generator)
@@ -60,6 +73,8 @@ class QNetwork(nn.Module):
         `evenly` spaces these fractions instead of drawing them.
         """
         head = self.head
+        if self._plain is not None and torch.is_inference_mode_enabled():
+            return head.mean(self._without_modules(self._plain, observation))
         with self.precision(self):
             estimate = head(
                 self.encoder(observation),
@@ -69,6 +84,11 @@ class QNetwork(nn.Module):
                 evenly=evenly,
             )
         return head.mean(estimate)
+
+    def _without_modules(self, layers: FullyConnected, observation: Tree) -> Estimate:
+        """The same values; a call of a module costs more than a product of one row."""
+        assert isinstance(self.encoder, VectorEncoder)
+        return Estimate(layers(self.encoder.flatten(observation)), None)
 
 
 def build_network(
