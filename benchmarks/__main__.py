@@ -123,9 +123,9 @@ def main() -> None:
         "# Speed",
         "",
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, "
-        f"{versions}; theirs in an environment of its own: {theirs}. A shared machine with 2 cores: "
-        "trust the ratios. Steps per second count from the first update on; `limit` is bare torch "
-        "doing the same arithmetic on fixed data.",
+        f"{versions}; the peer in an environment of its own: {theirs}. A shared machine with 2 "
+        "cores: trust the ratios. Steps per second count from the first update on; `limit` is bare "
+        "torch doing the same arithmetic on fixed data.",
         "",
     ]
     for work in options.work:

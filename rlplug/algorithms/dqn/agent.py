@@ -87,7 +87,8 @@ class DqnAgent:
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step on `[B]` transitions; priorities are the head's."""
         online, target, head = self.online, self.target, self.online.head
-        batch = batch._replace(action=batch.action - self.first_action)
+        if self.first_action:
+            batch = batch._replace(action=batch.action - self.first_action)
         self._resample_noise(len(batch.reward))
         with self.gradient.region():
             estimate = self.gradient.estimate(batch.observation)

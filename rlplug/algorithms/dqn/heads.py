@@ -225,8 +225,8 @@ class ScalarReturns(_Head):
     ) -> Tensor:
         """`[B]`."""
         _check_target("scalar", estimate.values, policy, reward, discount)
-        following = (policy.probs * (estimate.values + policy.entropy_bonus)).sum(1)  # [B]
-        return reward + discount * following
+        following = torch.linalg.vecdot(policy.probs, estimate.values + policy.entropy_bonus)  # [B]
+        return torch.addcmul(reward, discount, following)
 
     def loss(self, estimate: Estimate, action: Tensor, target: Tensor) -> LossAndPriority:
         """Huber loss of the TD error; the priority is the error's absolute value."""
@@ -250,9 +250,10 @@ class ScalarReturns(_Head):
             target=(target, "B"),
         )
         error = estimate.values.gather(1, action.unsqueeze(1)).squeeze(1).sub_(target)  # [B]
-        loss = LossAndPriority(huber(error, self.huber_threshold), error.abs())
-        threshold = self.huber_threshold
-        return loss, error if threshold is None else error.clamp(-threshold, threshold)
+        loss, priority = huber(error, self.huber_threshold), error.abs()
+        if self.huber_threshold is not None:
+            error.clamp_(-self.huber_threshold, self.huber_threshold)
+        return LossAndPriority(loss, priority), error
 
 
 class CategoricalReturns(_Head):
