@@ -113,9 +113,15 @@ class WrittenOut:
         """As `Gradient`."""
         head = self._network.head
         assert isinstance(head, ScalarReturns)
+        check_shapes(
+            "update",
+            values=(estimate.values, "B A"),
+            action=(action, "B"),
+            target=(target, "B"),
+            importance_weight=(importance_weight, "B"),
+        )
         (loss, priority), slope = head.loss_and_slope(estimate, action, target)
-        check_shapes("update", loss=(loss, "B"), importance_weight=(importance_weight, "B"))
         share = (slope * importance_weight).div_(len(slope)).unsqueeze_(1)  # [B, 1] of the mean
         slopes = torch.zeros_like(estimate.values).scatter_(1, action.unsqueeze(1), share)
         self._layers.backward(slopes, self._gradients)
-        return LossAndPriority((importance_weight * loss).mean(), priority)
+        return LossAndPriority(importance_weight.dot(loss) / len(loss), priority)

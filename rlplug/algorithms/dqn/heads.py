@@ -243,17 +243,11 @@ class ScalarReturns(_Head):
         self, estimate: Estimate, action: Tensor, target: Tensor
     ) -> tuple[LossAndPriority, Tensor]:
         """`loss`, and its slope `[B]` at the value of the action taken: the clipped −error."""
-        check_shapes(
-            "scalar loss",
-            values=(estimate.values, "B A"),
-            action=(action, "B"),
-            target=(target, "B"),
-        )
-        error = estimate.values.gather(1, action.unsqueeze(1)).squeeze(1).sub_(target)  # [B]
-        loss, priority = huber(error, self.huber_threshold), error.abs()
-        if self.huber_threshold is not None:
-            error.clamp_(-self.huber_threshold, self.huber_threshold)
-        return LossAndPriority(loss, priority), error
+        error = estimate.values.gather(1, action.unsqueeze(1)).squeeze(1) - target  # [B]
+        limit = self.huber_threshold
+        slope = error if limit is None else error.clamp(-limit, limit)
+        loss = slope * torch.sub(error, slope, alpha=0.5)  # κ (|e| − ½ κ) beyond κ, ½ e² within
+        return LossAndPriority(loss, error.abs()), slope
 
 
 class CategoricalReturns(_Head):
