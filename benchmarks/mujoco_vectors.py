@@ -1,6 +1,7 @@
 """Steps per second of MuJoCo tasks: Gymnasium's two vector environments, and ours around them.
 
     python -m benchmarks.mujoco_vectors [--tasks halfcheetah,ant] [--envs 8,32] [--process-time]
+        [--write docs/results/stepping.md]
 
 Needs the package in plugins/rlplug-mujoco. All take the same actions, in turn, round after round;
 a figure is the median of its rounds, a ratio the median of the rounds' ratios. Process time leaves
@@ -11,8 +12,12 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
+import platform
 import statistics
 import time
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -100,17 +105,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
     parser.add_argument("--process-time", action="store_true")
+    parser.add_argument("--write", type=Path, help="append the table to this file")
     options = parser.parse_args()
     columns = ["bare sync", "ours sync"]
     ratios = ["ours / bare, sync"]
     if not options.process_time:
         columns += ["bare async", "ours async"]
         ratios += ["ours / bare, async", "async / sync"]
-    print(f"| task | environments | {' | '.join([*columns, *ratios])} |")
-    print("|---" * (2 + len(columns) + len(ratios)) + "|")
+    clock = "processor time" if options.process_time else "wall time"
+    packages = ("rlplug-mujoco", "mujoco", "gymnasium")
+    lines = [
+        f"### MuJoCo, {clock}",
+        "",
+        f"{', '.join(f'{name} {version(name)}' for name in packages)}; Python "
+        f"{platform.python_version()}; {os.cpu_count()} cores; median of {options.rounds} rounds "
+        f"of {options.seconds:g} s each.",
+        "",
+        f"| task | environments | {' | '.join([*columns, *ratios])} |",
+        "|---" * (2 + len(columns) + len(ratios)) + "|",
+    ]
+    print("\n".join(lines))
     for name in options.tasks.split(","):
         for num_envs in map(int, options.envs.split(",")):
-            print(measure(name, num_envs, options), flush=True)
+            lines.append(measure(name, num_envs, options))
+            print(lines[-1], flush=True)
+    if options.write:
+        with options.write.open("a", encoding="utf-8") as file:
+            file.write("\n".join([*lines, "", ""]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python -m benchmarks.peers sb3 tianshou   # makes them now, and prints their interpreters
 
-A peer brings its own versions of what we share with it; side by side in one environment, whichever
-was installed last would decide what both are measured with.
+A peer brings its own versions of what it needs, and in one environment whichever was installed last
+would decide what both are measured with. What computes and simulates is of our versions everywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ PACKAGES = {
     "tianshou": ("tianshou==2.0.1",),
     "torchrl": ("torchrl==0.14.1",),
 }
-"""What each needs for the work that it is given; `constraints.txt` pins what we have too."""
+"""What each needs for the work that it is given."""
+SHARED = {"torch", "numpy", "gymnasium", "ale-py", "mujoco", "opencv-python-headless"}
+"""Held to the versions in `constraints.txt`."""
 
 
 def python_of(peer: str) -> str:
@@ -38,8 +40,11 @@ def python_of(peer: str) -> str:
     if not finished.exists() or finished.read_text() != wanted:
         print(f"installing {', '.join(PACKAGES[peer])} in {folder}", file=sys.stderr, flush=True)
         venv.create(folder, clear=True, with_pip=True)
+        constraints = folder / "constraints.txt"
+        pinned = (ROOT / "constraints.txt").read_text().splitlines()
+        constraints.write_text("\n".join(x for x in pinned if x.split("==")[0] in SHARED) + "\n")
         subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", *PACKAGES[peer]],
+            [python, "-m", "pip", "install", "--quiet", "-c", constraints, *PACKAGES[peer]],
             check=True,
             timeout=INSTALL_LIMIT_SECONDS,
             cwd=ROOT,

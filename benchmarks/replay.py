@@ -1,291 +1,279 @@
-"""Replay: transitions drawn per second and memory of each, beside Stable-Baselines3 and TorchRL.
+"""Replay: transitions drawn per second and memory of each, beside three other libraries.
 
-    python -m benchmarks.replay
+    python -m benchmarks.replay --write docs/results/replay.md
 
-Contenders run in turn, round after round, in one process; a figure is the median of the rounds.
-Prioritised draws include writing the priorities back. TorchRL is left out where it is not
-installed. On a machine that others use too, `--clock processor` counts the processor's seconds.
+Every contender fills its replay in a process of its own, a peer in its own environment, and draws
+when it is asked: ours, theirs, ours, theirs, round after round. No more than one peer is alive
+beside ours, so that 8 GB of memory are enough. On a machine that others use too,
+`--clock processor` counts the processor's seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import json
 import os
+import platform
+import subprocess
 import sys
-import time
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import gymnasium
-import numpy as np
-import torch
-
-from rlplug.data import Rollout
-from rlplug.replay.config import PrioritizedSampler, ReplayConfig
-from rlplug.replay.transitions import TransitionReplay, build_replay
-from rlplug.seeding import Seeds
+from benchmarks.peers import ROOT, python_of, versions_of
+from benchmarks.replay_work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from rlplug.data import Array
+FILL_LIMIT_SECONDS = 1200
+DRAW_LIMIT_SECONDS = 300
+WAYS = ("at once", "singly")
+"""How ours draws; the others know one minibatch a call."""
 
-VECTOR = gymnasium.spaces.Box(-1, 1, (4,))
-ATARI = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
-ACTIONS = gymnasium.spaces.Discrete(4)
-EPISODE_LENGTH = 200
+
+class Peer(NamedTuple):
+    """A library, in one of its forms."""
+
+    name: str
+    """Of its environment."""
+    label: str
+    lean_by: str = ""
+    """The setting that gives it its lean form; empty is its plain one."""
+
+    @property
+    def title(self) -> str:
+        """In the tables."""
+        return f"{self.label}, {self.lean_by}" if self.lean_by else self.label
+
+
+SB3 = Peer("sb3", "SB3")
+SB3_LEAN = Peer("sb3", "SB3", "optimize_memory_usage")
+TIANSHOU = Peer("tianshou", "Tianshou")
+TIANSHOU_LEAN = Peer("tianshou", "Tianshou", "stack_num=4")
+TORCHRL = Peer("torchrl", "TorchRL")
+PACKAGES = {"sb3": "stable-baselines3", "tianshou": "tianshou", "torchrl": "torchrl"}
 
 
 class Case(NamedTuple):
-    """What is drawn, and by whom."""
+    """What is drawn, and by whom beside us."""
 
     name: str
-    batch_size: int
-    contenders: dict[str, Callable[[int, int], None]]
-    """Each draws (count, batch size) when called."""
+    work: Work
+    peers: tuple[Peer, ...]
 
 
-def episodes(space: gymnasium.spaces.Box, num_steps: int) -> Iterator[tuple[Array, Array]]:
-    """Episodes of observations `[L, *obs]` with the final one, `num_steps` in total."""
-    rng = np.random.default_rng(0)
-    for _ in range(-(-num_steps // EPISODE_LENGTH)):
-        if space is VECTOR:
-            shown = rng.random((EPISODE_LENGTH + 1, 4), dtype=np.float32)
-        else:
-            screens = rng.integers(256, size=(EPISODE_LENGTH + 1, 84, 84), dtype=np.uint8)
-            screens = np.concatenate((np.repeat(screens[:1], 3, axis=0), screens))
-            windows = np.lib.stride_tricks.sliding_window_view(screens, 4, axis=0)
-            shown = np.ascontiguousarray(windows.transpose(0, 3, 1, 2))
-        yield shown[:-1], shown[-1:]
+class Options(NamedTuple):
+    """How to measure."""
+
+    rounds: int
+    seconds: float
+    clock: str
+    threads: int
+    batch_sizes: tuple[int, ...] = (32, 256)
 
 
-def our_replay(space: gymnasium.spaces.Box, capacity: int, **settings: Any) -> TransitionReplay:
-    """A full replay of ours."""
-    replay = build_replay(
-        ReplayConfig(capacity=capacity, **settings),
-        observation_space=space,
-        action_space=ACTIONS,
-        num_streams=1,
-        total_env_steps=1_000_000,
-        seeds=Seeds(0),
-        device="cpu",
-        directory=None,
-    )
-    over = (np.arange(EPISODE_LENGTH) == EPISODE_LENGTH - 1)[:, None]
-    for observation, final in episodes(space, capacity):
-        replay.add(
-            Rollout(
-                observation=observation[:, None],
-                action=np.zeros(over.shape, np.int64),
-                reward=np.ones(over.shape, np.float32),
-                terminated=over,
-                episode_over=over,
-                valid=np.ones_like(over),
-                extras={},
-                next_observation=observation[:1],
-                final_steps=np.argwhere(over),
-                final_observation=final,
-                streams=np.arange(1),
-                weights_version=0,
-                env_steps=0,
-                episodes=(),
-            )
+class Contender:
+    """A process that holds a full replay."""
+
+    def __init__(self, name: str, work: Work, threads: int) -> None:
+        self._name = name
+        python = sys.executable if name == "ours" else python_of(name)
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.replay_contender", name, json.dumps(work)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
         )
-    return replay
+        self.nbytes: int = json.loads(self._answer(FILL_LIMIT_SECONDS))
+        """Of all arrays."""
+
+    def seconds(self, way: str, count: int, batch_size: int, clock: str) -> float:
+        """What `count` minibatches took."""
+        assert self._process.stdin is not None
+        print(json.dumps([way, count, batch_size]), file=self._process.stdin, flush=True)
+        spent: dict[str, float] = json.loads(self._answer(DRAW_LIMIT_SECONDS))
+        return spent[clock]
+
+    def close(self) -> None:
+        """End the process, and wait until its memory is free."""
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self, limit_seconds: float) -> str:
+        assert self._process.stdout is not None
+        watch = threading.Timer(limit_seconds, self._process.kill)
+        watch.start()
+        line = self._process.stdout.readline()
+        watch.cancel()
+        if not line:
+            self.close()
+            sys.exit(f"{self._name} failed, or was silent for {limit_seconds} seconds")
+        return line
 
 
-def sb3_buffer(space: gymnasium.spaces.Box, capacity: int, **settings: Any) -> Any:
-    """A full buffer of Stable-Baselines3."""
-    from stable_baselines3.common.buffers import ReplayBuffer
-
-    buffer = ReplayBuffer(capacity, space, ACTIONS, device="cpu", **settings)
-    for observation, final in episodes(space, capacity):
-        following = np.concatenate((observation[1:], final))
-        for t in range(EPISODE_LENGTH):
-            buffer.add(
-                observation[t],
-                following[t],
-                np.zeros(1),
-                np.ones(1),
-                np.array([t == EPISODE_LENGTH - 1]),
-                [{}],
-            )
-    return buffer
-
-
-def torchrl_buffer(capacity: int, batch_size: int) -> Any:
-    """A full prioritised buffer of TorchRL with its compiled tree; None where there is none."""
-    flags = sys.getdlopenflags()
-    # a wheel made for another torch misses symbols that its tree does not use: bind when called
-    sys.setdlopenflags(os.RTLD_LAZY)
+@contextmanager
+def contender(name: str, work: Work, threads: int) -> Iterator[Contender]:
+    """A contender for as long as it is needed."""
+    process = Contender(name, work, threads)
     try:
-        from tensordict import TensorDict
-        from torchrl.data import LazyTensorStorage, TensorDictPrioritizedReplayBuffer
-    except ImportError:
-        return None
+        yield process
     finally:
-        sys.setdlopenflags(flags)
-    buffer = TensorDictPrioritizedReplayBuffer(
-        alpha=0.6, beta=0.4, storage=LazyTensorStorage(capacity), batch_size=batch_size
-    )
-    for observation, final in episodes(VECTOR, capacity):
-        size = [len(observation)]
-        following = {
-            "observation": torch.from_numpy(np.concatenate((observation[1:], final))),
-            "reward": torch.ones(size),
-            "done": torch.zeros(size, dtype=torch.bool),
-        }
-        rows = {"observation": torch.from_numpy(observation), "next": following}
-        action = torch.zeros(size, dtype=torch.int64)
-        buffer.extend(TensorDict({**rows, "action": action}, batch_size=size))
-    return buffer
+        process.close()
 
 
-def draw_ours(replay: TransitionReplay) -> Callable[[int, int], None]:
-    """Minibatches for many updates at once, priorities back after each."""
+class Draws(NamedTuple):
+    """Transitions per second of ours in each way, and of theirs, round by round."""
 
-    def draw(count: int, batch_size: int) -> None:
-        priorities = torch.rand(batch_size)
-        for batch in replay.minibatches(count, batch_size):
-            replay.update_priorities(batch.replay_index, priorities)
+    ours: dict[str, list[float]]
+    theirs: list[float]
 
-    return draw
-
-
-def draw_ours_singly(replay: TransitionReplay) -> Callable[[int, int], None]:
-    """One minibatch for one update."""
-
-    def draw(count: int, batch_size: int) -> None:
-        for _ in range(count):
-            next(iter(replay.minibatches(1, batch_size)))
-
-    return draw
+    def ratio(self, way: str) -> float:
+        """Ours to theirs: the median of the rounds."""
+        return median(a / b for a, b in zip(self.ours[way], self.theirs, strict=True))
 
 
-def draw_sb3(buffer: Any) -> Callable[[int, int], None]:
-    """Its only way: one minibatch a call."""
-
-    def draw(count: int, batch_size: int) -> None:
-        for _ in range(count):
-            buffer.sample(batch_size)
-
-    return draw
-
-
-def draw_torchrl(buffer: Any) -> Callable[[int, int], None]:
-    """One minibatch a call, priorities back after each."""
-
-    def draw(count: int, batch_size: int) -> None:
-        priorities = torch.rand(batch_size)
-        for _ in range(count):
-            batch = buffer.sample()
-            batch["td_error"] = priorities
-            buffer.update_tensordict_priority(batch)
-
-    return draw
+def take_turns(ours: Contender, theirs: Contender, batch_size: int, options: Options) -> Draws:
+    """Rounds of equal length."""
+    turns = [*((ours, way) for way in WAYS), (theirs, "singly")]
+    counts = []
+    for process, way in turns:
+        process.seconds(way, 10, batch_size, options.clock)
+        once = process.seconds(way, 10, batch_size, options.clock) / 10
+        counts.append(max(10, int(options.seconds / once)))
+    rates: list[list[float]] = [[] for _ in turns]
+    for _ in range(options.rounds):
+        for (process, way), count, measured in zip(turns, counts, rates, strict=True):
+            spent = process.seconds(way, count, batch_size, options.clock)
+            measured.append(count * batch_size / spent)
+    return Draws(dict(zip(WAYS, rates, strict=False)), rates[-1])
 
 
-def uniform_cases(capacity: int, atari_capacity: int) -> Iterator[Case]:
-    """Vectors, then screens; contenders of one kind are in memory together."""
-    for name, space, rows, batch_sizes in (
-        ("vectors, uniform", VECTOR, capacity, (32, 64, 256)),
-        ("Atari stacks, uniform", ATARI, atari_capacity, (32, 256)),
-    ):
-        ours, theirs = our_replay(space, rows), sb3_buffer(space, rows)
-        contenders = {
-            "ours": draw_ours(ours),
-            "ours, singly": draw_ours_singly(ours),
-            "SB3": draw_sb3(theirs),
-        }
-        for batch_size in batch_sizes:
-            yield Case(f"{name}, {rows:,} rows", batch_size, contenders)
+class Measured(NamedTuple):
+    """A case."""
+
+    draws: dict[int, dict[Peer, Draws]]
+    """By batch size."""
+    nbytes: dict[Peer | None, int]
+    """Of a whole replay; None is ours."""
+
+    def our_rate(self, batch_size: int, way: str) -> float:
+        """The median over all rounds, whoever else took part in them."""
+        peers = self.draws[batch_size].values()
+        return median(rate for draws in peers for rate in draws.ours[way])
 
 
-def prioritized_cases() -> Iterator[Case]:
-    """Vectors at three capacities."""
-    for rows in (10_000, 100_000, 1_000_000):
-        ours = our_replay(VECTOR, rows, sampler=PrioritizedSampler())
-        for batch_size in (32, 256):
-            contenders = {"ours": draw_ours(ours)}
-            theirs = torchrl_buffer(rows, batch_size)
-            if theirs is not None:
-                contenders["TorchRL"] = draw_torchrl(theirs)
-            yield Case(f"vectors, prioritised, {rows:,} rows", batch_size, contenders)
+def measure(case: Case, options: Options) -> Measured:
+    """Ours beside one peer after the other."""
+    measured = Measured({size: {} for size in options.batch_sizes}, {})
+    with contender("ours", case.work, options.threads) as ours:
+        measured.nbytes[None] = ours.nbytes
+        for peer in case.peers:
+            work = case.work._replace(is_lean=bool(peer.lean_by))
+            with contender(peer.name, work, options.threads) as theirs:
+                measured.nbytes[peer] = theirs.nbytes
+                for size in options.batch_sizes:
+                    measured.draws[size][peer] = take_turns(ours, theirs, size, options)
+    return measured
 
 
-def rates(case: Case, rounds: int, seconds: float, clock: Callable[[], float]) -> dict[str, float]:
-    """Draws per second of each contender: the median of rounds in which they take turns."""
-    measured: dict[str, list[float]] = {name: [] for name in case.contenders}
-    counts = dict.fromkeys(case.contenders, 10)
-    for name, draw in case.contenders.items():
-        draw(counts[name], case.batch_size)
-        started = clock()
-        draw(counts[name], case.batch_size)
-        counts[name] = max(10, int(10 * seconds / (clock() - started)))
-    for _ in range(rounds):
-        for name, draw in case.contenders.items():
-            started = clock()
-            draw(counts[name], case.batch_size)
-            spent = clock() - started
-            measured[name].append(counts[name] * case.batch_size / spent)
-    return {name: median(values) for name, values in measured.items()}
+def rows_of(case: Case, measured: Measured) -> list[str]:
+    """Rows of the table of draws."""
+    rows = []
+    for size, by_peer in measured.draws.items():
+        head = f"| {case.name}, {case.work.capacity:,} rows | {size} |"
+        for way in WAYS:
+            name = "ours" if way == "at once" else f"ours, {way}"
+            rows.append(f"{head} {name} | {measured.our_rate(size, way):,.0f} |  |  |")
+        for peer, draws in by_peer.items():
+            ratios = " | ".join(f"{draws.ratio(way):.2f}" for way in WAYS)
+            rows.append(f"{head} {peer.title} | {median(draws.theirs):,.0f} | {ratios} |")
+    return rows
 
 
-def print_rates(
-    cases: Iterator[Case], rounds: int, seconds: float, clock: Callable[[], float]
-) -> None:
-    """A row for each case and contender."""
-    print("| case | batch | who | draws/s | ours / theirs |")
-    print("| --- | --- | --- | --- | --- |")
-    for case in cases:
-        result = rates(case, rounds, seconds, clock)
-        for name, rate in result.items():
-            ratio = "" if name.startswith("ours") else f"{result['ours'] / rate:.1f}"
-            print(
-                f"| {case.name} | {case.batch_size} | {name} | {rate:,.0f} | {ratio} |", flush=True
-            )
+def cases(capacity: int, stack_capacity: int) -> Iterator[Case]:
+    """Uniform, then prioritised."""
+    vectors = Work("vectors", capacity, is_prioritized=False)
+    stacks = Work("stacks", stack_capacity, is_prioritized=False)
+    yield Case("vectors, uniform", vectors, (SB3, TIANSHOU))
+    yield Case("Atari stacks, uniform", stacks, (SB3, SB3_LEAN, TIANSHOU, TIANSHOU_LEAN))
+    for rows in (capacity // 10, capacity, capacity * 10):
+        prioritized = vectors._replace(capacity=rows, is_prioritized=True)
+        peers = (TORCHRL, TIANSHOU) if rows == capacity else (TORCHRL,)
+        yield Case("vectors, prioritised", prioritized, peers)
+    yield Case("Atari stacks, prioritised", stacks._replace(is_prioritized=True), (TIANSHOU,))
 
 
-def print_memory(capacity: int) -> None:
-    """Bytes of all arrays for each Atari transition; allocated, and not yet filled."""
-    from stable_baselines3.common.buffers import ReplayBuffer
+def page_head(command: str, options: Options) -> list[str]:
+    """What was measured, and how."""
+    peers = ", ".join(versions_of(peer, package, "torch") for peer, package in PACKAGES.items())
+    return [
+        "# Replay: memory and draws",
+        "",
+        f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, "
+        f"rlplug {version('rlplug')}, torch {version('torch')}; peers in environments of their "
+        f"own: {peers}. {options.threads} thread each, ours and theirs in turn, medians over "
+        f"{options.rounds} rounds"
+        + (
+            "; the processor's clock counts, because the machine was shared."
+            if options.clock == "processor"
+            else "."
+        ),
+        "",
+        "A draw is a transition of a minibatch that is ready to learn from: observation, action, "
+        "reward, end or discount, next observation; torch tensors from ours, SB3 and TorchRL, "
+        'numpy arrays from Tianshou. "Singly" asks for one minibatch a call, as all others do; the '
+        "loop asks for all that are due at once. Prioritised draws include writing the new "
+        "priorities back; TorchRL's are made by the segment trees that it compiled.",
+        "",
+        "Where an episode ended, the lean forms of the others give another observation than the "
+        "real final one: SB3 the first of the next episode, Tianshou the last that was acted on.",
+        "",
+    ]
 
-    def sb3_bytes(**settings: Any) -> int:
-        buffer = ReplayBuffer(capacity, ATARI, ACTIONS, device="cpu", **settings)
-        return sum(a.nbytes for a in vars(buffer).values() if isinstance(a, np.ndarray))
 
-    lean = {"optimize_memory_usage": True, "handle_timeout_termination": False}
-    figures = {
-        "ours, unique frames": our_replay(ATARI, capacity, frame_stack="unique").nbytes,
-        "SB3": sb3_bytes(),
-        "SB3, optimize_memory_usage": sb3_bytes(**lean),
-    }
-    print("| Atari replay | bytes a transition |")
-    print("| --- | --- |")
-    for name, num_bytes in figures.items():
-        print(f"| {name} | {num_bytes / capacity:,.0f} |", flush=True)
+def memory_table(measured: Measured, capacity: int) -> list[str]:
+    """Bytes of a transition, all arrays counted."""
+    rows = ["| Atari replay | bytes a transition |", "| --- | --- |"]
+    for peer, nbytes in measured.nbytes.items():
+        title = peer.title if peer else "ours, unique frames"
+        rows.append(f"| {title} | {nbytes / capacity:,.0f} |")
+    return [*rows, ""]
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the tables, and write them where asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each contender and round")
-    parser.add_argument("--capacity", type=int, default=100_000, help="vectors in uniform replay")
-    parser.add_argument("--atari-capacity", type=int, default=100_000, help="SB3: 56 KB for each")
+    parser.add_argument("--capacity", type=int, default=100_000, help="of replays of vectors")
+    parser.add_argument("--atari-capacity", type=int, default=100_000, help="Tianshou: 56 KB each")
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--clock", choices=["wall", "processor"], default="wall")
+    parser.add_argument("--write", type=Path, help="replace this file with the tables")
     arguments = parser.parse_args()
-    clock = time.perf_counter if arguments.clock == "wall" else time.process_time
-    torch.set_num_threads(arguments.threads)
-    logging.disable(logging.INFO)  # TorchRL's, between the rows of the table
-    print_memory(arguments.atari_capacity)
-    print()
-    print_rates(prioritized_cases(), arguments.rounds, arguments.seconds, clock)
-    print()
-    uniform = uniform_cases(arguments.capacity, arguments.atari_capacity)
-    print_rates(uniform, arguments.rounds, arguments.seconds, clock)
+    options = Options(arguments.rounds, arguments.seconds, arguments.clock, arguments.threads)
+    command = " ".join(["python -m benchmarks.replay", *sys.argv[1:]])
+    head, memory = page_head(command, options), []
+    table = [
+        "| case | batch | who | draws/s | ours / theirs | ours singly / theirs |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for case in cases(arguments.capacity, arguments.atari_capacity):
+        measured = measure(case, options)
+        if SB3_LEAN in case.peers:
+            memory = memory_table(measured, case.work.capacity)
+            print("\n".join(memory), flush=True)
+        table += rows_of(case, measured)
+        print("\n".join(rows_of(case, measured)), flush=True)
+    if arguments.write:
+        arguments.write.write_text("\n".join([*head, *memory, *table, ""]))
 
 
 if __name__ == "__main__":

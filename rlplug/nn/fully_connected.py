@@ -53,7 +53,7 @@ class FullyConnected:
         return cls(layers) if layers and not layers[-1][1] else None
 
     @property
-    def parameters(self) -> list[nn.Parameter]:
+    def parameters(self) -> list[Tensor]:
         """Weight and bias of each layer."""
         return [each for layer, _ in self._layers for each in (layer.weight, layer.bias)]
 

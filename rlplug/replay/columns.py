@@ -32,8 +32,8 @@ class _Lender:
     """
 
     def __init__(self) -> None:
-        # two batches of observation and next observation: one in use while the next is built
-        self._lent: deque[tuple[Array, Callable[[], Array | None]]] = deque(maxlen=4)
+        # two batches: one in use while the next is built
+        self._lent: deque[tuple[Array, Callable[[], Array | None]]] = deque(maxlen=2)
 
     def lend(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array of unset values."""

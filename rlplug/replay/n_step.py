@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from rlplug.replay.storage import TransitionStorage
 
 
-_ONE: Array = np.ones(1, dtype=np.int64)
-
-
 class Returns(NamedTuple):
     """What `M` windows came to."""
 
@@ -49,13 +46,15 @@ class NStep:
     def returns(self, storage: TransitionStorage, row: Array) -> Returns:
         """The windows that begin at the rows `[M]`."""
         if self.n_step == 1:
-            length, reward = _ONE, self._transform(storage.reward[row % storage.num_slots])
+            slot = row % storage.num_slots
+            last_row, reward = row, self._transform(storage.reward.take(slot))
+            powers: Array = self._powers[1:]
         else:
             length, reward = self._windows(storage, row)
-        last_row = row + (length - 1) * storage.num_streams
-        terminated = storage.terminated[last_row % storage.num_slots]
-        discount = np.where(terminated, 0.0, self._powers[length])
-        return Returns(last_row, reward.astype(np.float32), discount.astype(np.float32))
+            last_row = row + (length - 1) * storage.num_streams
+            slot, powers = last_row % storage.num_slots, self._powers[length]
+        discount = np.where(storage.terminated.take(slot), 0.0, powers)
+        return Returns(last_row, reward.astype(np.float32, copy=False), discount.astype(np.float32))
 
     def _windows(self, storage: TransitionStorage, row: Array) -> tuple[Array, Array]:
         """Length `[M]` and discounted reward `[M]` float64 of each window."""

@@ -63,16 +63,17 @@ class ObservationColumn:
         if len(slots.finals):
             self.finals.write(slots.finals, final)
 
-    def take(self, row: Array, slot: Array) -> torch.Tensor:
-        """`[M, ...]` observations of the rows `[M]`, which lie in the slots `[M]`."""
-        return self._shown(row, self.rows.take(slot))
+    def take(self, slot: Array, ended: Array, finals: Array) -> torch.Tensor:
+        """`[2 · M, ...]` of the slots `[2 · M]`, the second half from where a transition led to.
 
-    def take_after(self, row: Array, slot: Array, ended: Array, finals: Array) -> torch.Tensor:
-        """Those of the next slots; at the places `ended` of the result the final ones `finals`."""
+        At the places `ended` of that half the final observations `finals` stand instead.
+        """
         stored = self.rows.take(slot)
         if len(ended):
-            stored[torch.from_numpy(ended)] = self.finals.take(finals)
-        return self._shown(row, stored)
+            stored[torch.from_numpy(ended + len(slot) // 2)] = self.finals.take(finals)
+        if self.frames is None:
+            return stored
+        return self.frames.show(slot % self.frames.num_streams, stored.numpy())
 
     def end_at(self, slots: Array, finals: Array) -> None:
         """Make the observations that wait at `slots` the final ones `finals`."""
@@ -92,8 +93,3 @@ class ObservationColumn:
         """Take over the first rows, and final observations numbered from 0."""
         self.rows.write(np.arange(len(rows)), rows)
         self.finals = grown(HostColumn(finals), len(finals), self._place)
-
-    def _shown(self, row: Array, stored: torch.Tensor) -> torch.Tensor:
-        if self.frames is None:
-            return stored
-        return self.frames.show(row % self.frames.num_streams, stored.numpy())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -34,6 +35,9 @@ class Spans:
 
     def rows(self, place: Array) -> Array:
         """`[M]` the rows at these places of the list."""
+        if self._num_streams == 1:
+            only: Array = place + self.start
+            return only
         stream = self._ends.searchsorted(place, side="right")
         rows: Array = (place + self._index_of_place[stream]) * self._num_streams + stream
         return rows
@@ -44,16 +48,29 @@ class Spans:
 
     def row_in(self, slot: Array, num_slots: int) -> Array:
         """`[M]` the newest row before `stop` that lies in each of the slots `[M]`."""
-        stream = slot % self._num_streams
-        newest = (self.stop[stream] - 1) * self._num_streams + stream
+        newest = self._last_rows.take(slot % self._num_streams)
         rows: Array = newest - (newest - slot) % num_slots
         return rows
 
     def contains(self, row: Array) -> Array:
         """`[M]` whether the rows `[M]` are in the list."""
-        index, stream = np.divmod(row, self._num_streams)
-        inside: Array = (index >= self.start[stream]) & (index < self.stop[stream])
+        stream = row % self._num_streams
+        inside: Array = (row >= self._first_rows.take(stream)) & (
+            row <= self._last_rows.take(stream)
+        )
         return inside
+
+    @cached_property
+    def _first_rows(self) -> Array:
+        """`[S]` the row at `start`."""
+        rows: Array = self.start * self._num_streams + np.arange(self._num_streams)
+        return rows
+
+    @cached_property
+    def _last_rows(self) -> Array:
+        """`[S]` the row before `stop`."""
+        rows: Array = (self.stop - 1) * self._num_streams + np.arange(self._num_streams)
+        return rows
 
 
 class Sampler(Protocol):
@@ -168,8 +185,10 @@ class Prioritized:
 
     def draw(self, count: int, batch_size: int) -> tuple[Array, Array]:
         """Rows `[count, B]` and weights, the largest of each batch one."""
-        drawn = [self._draw_batch(batch_size) for _ in range(count)]
-        rows, weights = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+        rows = np.empty((count, batch_size), np.int64)
+        weights = np.empty((count, batch_size), np.float32)
+        for batch in range(count):
+            rows[batch], weights[batch] = self._draw_batch(batch_size)
         return rows, weights
 
     def update(self, row: Array, priority: Array) -> None:
@@ -209,10 +228,11 @@ class Prioritized:
         if mix > 0:
             uniform = self._spans.rows(self._generator.integers(num_rows, size=batch_size))
             rows = np.where(self._generator.random(batch_size) < mix, uniform, rows)
-        priority = self._tree.priorities[rows % self._storage.num_slots]
-        probability = (1 - mix) / total * priority + mix / num_rows
-        weights = (num_rows * probability) ** -self._importance_exponent
-        return rows, (weights / weights.max()).astype(np.float32)
+            slots = rows % self._storage.num_slots
+        likelihood = self._tree.priorities.take(slots)  # Σp · P(i): factors cancel in the weights
+        if mix > 0:
+            likelihood = (1 - mix) * likelihood + mix * total / num_rows
+        return rows, (np.minimum.reduce(likelihood) / likelihood) ** self._importance_exponent
 
     def _first_priority(self, row: Array) -> Array | float:
         """pᵢ of new rows `[M]`."""

@@ -18,7 +18,9 @@ from rlplug.errors import ConfigError
 from rlplug.replay.observations import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    import torch
 
     from rlplug.data import Array, Rollout, Tree
     from rlplug.protocols import State
@@ -89,25 +91,22 @@ class TransitionStorage:
         over: Array = self.final[slot] != _GOES_ON
         return over
 
-    def observation(self, row: Array) -> Tree:
-        """`[M, *obs]` what the environment showed in the rows `[M]`."""
-        slot = row % self.num_slots
-        return optree.tree_map(lambda leaf: leaf.take(row, slot), self._filled.observation)
+    def read(self, row: Array, last_row: Array) -> tuple[Tree, Tree, Tree]:
+        """What transitions `[M]` are made of: observation, action, next observation, `[M, ...]`.
 
-    def observation_after(self, row: Array) -> Tree:
-        """`[M, *obs]` what it showed after the rows `[M]`; the final one where it was over."""
-        final = self.final[row % self.num_slots]
-        ended = np.flatnonzero(final != _GOES_ON)
-        finals = final[ended]
-        slot = (row + self.num_streams) % self.num_slots
-        return optree.tree_map(
-            lambda leaf: leaf.take_after(row, slot, ended, finals), self._filled.observation
+        They begin at the rows `row` and end after `last_row`, with the final observation where
+        the episode was over. Both observations are halves of one block, read in one go.
+        """
+        final = self.final.take(last_row % self.num_slots)
+        ended = (final != _GOES_ON).nonzero()[0]
+        slot = np.concatenate((row, last_row + self.num_streams)) % self.num_slots
+        first = slot[: len(row)]
+        block = _map(lambda leaf: leaf.take(slot, ended, final[ended]), self._filled.observation)
+        return (
+            _map(lambda leaf: leaf[: len(row)], block),
+            _map(lambda leaf: leaf.take(first), self._filled.action),
+            _map(lambda leaf: leaf[len(row) :], block),
         )
-
-    def action(self, row: Array) -> Tree:
-        """`[M, ...]` actions of the rows `[M]`."""
-        slot = row % self.num_slots
-        return optree.tree_map(lambda leaf: leaf.take(slot), self._filled.action)
 
     def added_by_policy(self, name: str, row: Array) -> Tree | None:
         """`[M, ...]` what the policy added under this name; None where it adds none."""
@@ -268,6 +267,12 @@ def _pieces(rollout: Rollout, rows: int) -> Iterator[Rollout]:
             final_steps=rollout.final_steps[ended] - [start, 0],
             final_observation=_at(ended, rollout.final_observation),
         )
+
+
+def _map(function: Callable[[Any], torch.Tensor], tree: Tree) -> Tree:
+    """`tree_map`, without its cost where the tree is a single leaf."""
+    is_leaf = not isinstance(tree, dict | tuple)
+    return function(tree) if is_leaf else optree.tree_map(function, tree)
 
 
 def _at(index: Any, tree: Tree) -> Tree:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from rlplug.data import Array
 
-_WIDTH = 16
+_WIDTH = 32
 """Children of a node."""
-_ROOT_WIDTH = 256
+_ROOT_WIDTH = 4096
 """Most children of the root, which one search serves for all draws."""
 
 
 class SumTree:
     """Non-negative float64 priorities, drawn in proportion by `find`.
 
-    Each level is one vectorised step, and a million leaves are four levels. Every sum is taken
+    Each level is one vectorised step, and a million leaves are three levels. Every sum is taken
     afresh from its children when one of them changes, so that rounding does not add up over a
     run, and a tree that was restored from its leaves is the same to the bit.
     """
@@ -33,25 +35,33 @@ class SumTree:
             self._nodes.append(np.zeros((nodes, _WIDTH)))
             sums = nodes
         self._root: Array = np.zeros(sums)
+        self._root_edges: Array = np.zeros(sums + 1)  # child c lies in [c : c + 2]
+        self._is_stale = False
+        """Whether the root has changed since its edges were taken."""
         self.priorities: Array = self._nodes[0].reshape(-1)[:size]
         """`[size]` the leaves; written by `set` only."""
 
     @property
     def total(self) -> float:
         """Sum of all priorities."""
-        return float(self._root.sum())
+        if self._is_stale:
+            _cumsum(self._root, out=self._root_edges[1:])
+            self._is_stale = False
+        return float(self._root_edges[-1])
 
     @property
     def nbytes(self) -> int:
         """Memory of all levels."""
-        return sum(level.nbytes for level in self._nodes) + self._root.nbytes
+        levels = (*self._nodes, self._root, self._root_edges)
+        return sum(level.nbytes for level in levels)
 
     def set(self, index: Array, priority: Array | float) -> None:
         """Write `[B]` priorities to the leaves `[B]`; where one comes twice, the last counts."""
         self.priorities[index] = priority
         for below, above in pairwise((*self._nodes, self._root)):
             index = index // _WIDTH
-            above.reshape(-1)[index] = below.take(index, axis=0).sum(axis=1)
+            above.reshape(-1)[index] = np.add.reduce(below.take(index, axis=0), axis=1)
+        self._is_stale = True
 
     def find(self, mass: Array) -> Array:
         """`[B]` the leaf on which each mass falls when the priorities lie end to end.
@@ -62,18 +72,20 @@ class SumTree:
         Args:
             mass: `[B]` in [0, total).
         """
-        draw = np.arange(len(mass))
-        ends = np.cumsum(self._root)
-        mass = np.minimum(mass, np.nextafter(ends[-1], 0.0))
-        node = ends.searchsorted(mass, side="right")
-        mass = mass - np.where(node > 0, ends[node - 1], 0.0)
-        edges = np.zeros(
-            (len(mass), _WIDTH + 1)
-        )  # child c of a draw's node lies in edges[c : c + 2]
+        mass = np.minimum(mass, math.nextafter(self.total, 0.0))
+        node = self._root_edges[1:].searchsorted(mass, side="right")
+        mass -= self._root_edges.take(node)
+        edges = np.zeros((len(mass), _WIDTH + 1))  # child c of a draw's node lies in [c : c + 2]
+        first_edge = np.arange(0, edges.size, _WIDTH + 1)
         for level in reversed(self._nodes):
-            np.cumsum(level.take(node, axis=0), axis=1, out=edges[:, 1:])
-            mass = np.minimum(mass, np.nextafter(edges[:, -1], 0.0))
-            child = (edges[:, 1:] > mass[:, None]).argmax(axis=1)
-            mass = mass - edges[draw, child]
+            _cumsum(level.take(node, axis=0), out=edges[:, 1:])
+            np.minimum(mass, np.nextafter(edges[:, -1], 0.0), out=mass)
+            child = (edges > mass[:, None]).argmax(axis=1) - 1
+            mass -= edges.take(first_edge + child)
             node = node * _WIDTH + child
         return node
+
+
+def _cumsum(values: Array, out: Array) -> None:
+    """Along the last axis; torch's gives numpy's values, to the bit, in a fraction of the time."""
+    torch.cumsum(torch.from_numpy(values), -1, out=torch.from_numpy(out))

@@ -9,7 +9,7 @@ for batch in replay.minibatches(count, batch_size):
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import optree
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import gymnasium
 
-    from rlplug.data import Array, Rollout, Tree
+    from rlplug.data import Array, Rollout
     from rlplug.protocols import State
     from rlplug.replay.config import ReplayConfig
     from rlplug.replay.samplers import Sampler
@@ -179,20 +179,20 @@ def build_batch(
     storage: TransitionStorage, n_step: NStep, row: Array, weight: Array, device: str
 ) -> TransitionBatch:
     """The transitions that begin at the rows `[M]`, on the device."""
-
-    def there(tree: Tree) -> Tree:
-        return tree if device == "cpu" else optree.tree_map(lambda leaf: leaf.to(device), tree)
-
     returns = n_step.returns(storage, row)
-    return TransitionBatch(
-        observation=there(storage.observation(row)),
-        action=there(storage.action(row)),
-        reward=torch.from_numpy(returns.reward).to(device),
-        discount=torch.from_numpy(returns.discount).to(device),
-        next_observation=there(storage.observation_after(returns.last_row)),
-        importance_weight=torch.from_numpy(weight).to(device),
-        replay_index=torch.from_numpy(row).to(device),
+    observation, action, next_observation = storage.read(row, returns.last_row)
+    batch: Any = TransitionBatch(
+        observation=observation,
+        action=action,
+        reward=torch.from_numpy(returns.reward),
+        discount=torch.from_numpy(returns.discount),
+        next_observation=next_observation,
+        importance_weight=torch.from_numpy(weight),
+        replay_index=torch.from_numpy(row),
     )
+    if device != "cpu":
+        batch = optree.tree_map(lambda leaf: leaf.to(device), batch)
+    return cast("TransitionBatch", batch)
 
 
 def _split(block: Any, num_batches: int) -> Iterator[Any]:

@@ -48,11 +48,12 @@ def test_ppo_has_the_papers_values() -> None:
     assert config.env.model_dump()["distribution_mode"] == "easy"
 
 
-def test_a_short_run_has_smaller_rollouts_in_bfloat16_and_else_the_same_settings() -> None:
+def test_a_short_run_changes_what_its_comment_names_and_nothing_else() -> None:
     whole, short = (resolve("ppo", "maze", preset=name).config for name in ("default", "short"))
     assert short.train.model_dump()["rollout_length"] * short.launch.total_envs == 2048
-    expected = whole.agent.model_dump() | {"batch_size": 256}
+    expected = whole.agent.model_dump() | {"batch_size": 512, "gamma": 0.99}
     expected["network"] |= {"precision": "auto"}
+    expected["network"]["encoder"] |= {"channels": (8, 16, 16)}
     assert short.agent.model_dump() == expected
 
 

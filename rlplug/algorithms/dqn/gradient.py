@@ -76,7 +76,9 @@ class ByAutograd:
 
     def estimate(self, observation: Tree) -> Estimate:
         """With its graph."""
-        return self._network(observation, samples=self._network.head.num_samples)
+        samples = self._network.head.num_samples
+        estimate: Estimate = self._network(observation, samples=samples)
+        return estimate
 
     def compute(
         self, estimate: Estimate, action: Tensor, target: Tensor, importance_weight: Tensor

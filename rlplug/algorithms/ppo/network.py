@@ -12,14 +12,14 @@ from torch.autograd.function import once_differentiable
 
 from rlplug.nn.action_masks import MaskSplitter, without_mask
 from rlplug.nn.action_spaces import distribution_for
-from rlplug.nn.encoders import build_encoder
+from rlplug.nn.encoders import ImageEncoder, ResidualBlock, build_encoder
 from rlplug.nn.linear import Linear, ensemble_linear, linear
 from rlplug.nn.normalizers import ObservationNormalizer
 from rlplug.nn.precision import Precision, in_float32, widened
 from rlplug.nn.recurrent import Recurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import gymnasium
     from torch import Tensor
@@ -152,7 +152,10 @@ class Trunk(nn.Module):
         self.num_features = sizes[-1]
         self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(sizes))
         self.activation = _activation(config)
-        self.apply(_orthogonal)
+        left_alone = set(_residual_encoders(self))
+        for module in self.modules():
+            if module not in left_alone:
+                _orthogonal(module)
 
     def forward(self, observation: Tree) -> Tensor:
         """`[B, *obs]` -> `[B, D]`."""
@@ -245,6 +248,21 @@ def tanh(x: Tensor) -> Tensor:
     """
     y: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return y
+
+
+def _residual_encoders(module: nn.Module) -> Iterator[nn.Module]:
+    """All parts of encoders with residual blocks, which keep the initial values that they have.
+
+    Orthogonal weights keep the size of what they are given, and a block adds what it was given to
+    what it makes of it. On StarPilot, updates then clipped two fifths of the probability ratios
+    and the loss of the values was twenty times as large; the published PPO for this network has
+    no orthogonal weights in it either.
+    """
+    for part in module.modules():
+        if isinstance(part, ImageEncoder):
+            layers = list(part.modules())
+            if any(isinstance(layer, ResidualBlock) for layer in layers):
+                yield from layers
 
 
 def build_network(

@@ -58,7 +58,7 @@ def test_large_batch_is_not_overwritten_while_a_view_of_it_lives():
 def test_memory_of_large_batches_is_used_again():
     column = Place().column(4, np.zeros((1, 1 << 20), np.uint8))
     places = {column.take(np.array([i % 4])).data_ptr() for i in range(40)}
-    assert len(places) == 4
+    assert len(places) == 2
 
 
 def test_batch_from_a_device_is_on_that_device():

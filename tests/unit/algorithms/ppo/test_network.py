@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from torch import nn
 
 from rlplug.algorithms.ppo.config import PpoConfig
 from rlplug.algorithms.ppo.network import ActorCritic, build_network, tanh
@@ -54,6 +55,22 @@ def test_hidden_weights_start_orthogonal_and_the_policy_head_small(recurrent: st
         square, one = head.weight @ head.weight.T, torch.eye(len(head.weight))
         torch.testing.assert_close(square, gain**2 * one, atol=1e-5, rtol=0)
         assert not head.bias.any()
+
+
+def test_residual_blocks_keep_their_own_initial_values_and_start_with_small_outputs() -> None:
+    image = spaces.Box(0, 255, (64, 64, 3), np.uint8)
+    layers = {"trunk_sizes": (256,), "hidden_sizes": ()}
+    network = make(image, network={"encoder": "impala-resnet", **layers})
+    shown = torch.randint(256, (16, 8, 8, 3), dtype=torch.uint8)
+    shown = shown.repeat_interleave(8, 1).repeat_interleave(8, 2)  # as in games
+    value = network.values(network.see(shown))
+    assert value.abs().max() < 0.5  # above 1 with orthogonal weights
+    convolutions = [part for part in network.encoders.modules() if isinstance(part, nn.Conv2d)]
+    assert len(convolutions) == 15
+    assert all(part.bias is not None and part.bias.any() for part in convolutions)
+    (trunk,) = network.encoders
+    weight = trunk.layers[0].weight
+    torch.testing.assert_close(weight @ weight.T, 2 * torch.eye(256), atol=1e-4, rtol=0)
 
 
 def test_weights_depend_on_the_seed_alone() -> None:

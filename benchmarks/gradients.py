@@ -1,0 +1,58 @@
+"""What the written-out gradient gains: `python -m benchmarks.gradients`.
+
+Prints the table of docs/decisions/0033-a-written-out-gradient.md: whole DQN updates with autograd
+and without, in turn on one thread, in microseconds of processor time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gymnasium
+import numpy as np
+import torch
+
+from benchmarks.products import in_turn
+from rlplug.algorithms.dqn.agent import DqnAgent
+from rlplug.algorithms.dqn.config import DqnConfig
+from rlplug.algorithms.dqn.gradient import ByAutograd
+from rlplug.data import TransitionBatch
+from rlplug.protocols import AgentContext
+from rlplug.seeding import Seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VECTOR = gymnasium.spaces.Box(-1, 1, (4,), np.float32)
+SIZES = ((64, 64), (128, 64), (256, 64), (512, 32), (256, 256))
+"""Of two hidden layers, and of the minibatch."""
+CALLS = 40
+
+
+def update(hidden_size: int, batch_size: int, *, written_out: bool) -> Callable[[], object]:
+    """One update of an agent of its own."""
+    network = {
+        "encoder": {"kind": "mlp", "hidden_sizes": [hidden_size]},
+        "hidden_sizes": [hidden_size],
+    }
+    config = DqnConfig.model_validate({"network": network, "optimizer": {"max_gradient_norm": 10}})
+    agent = DqnAgent(config, AgentContext(VECTOR, gymnasium.spaces.Discrete(2), 1, Seeds(0)))
+    if not written_out:
+        agent.gradient = ByAutograd(agent.online, agent.optimizer)
+    ones = torch.ones(batch_size)
+    batch = TransitionBatch(
+        torch.rand(batch_size, 4), torch.randint(2, (batch_size,)), ones, 0.99 * ones,
+        torch.rand(batch_size, 4), ones, None,
+    )  # fmt: skip
+    return lambda: agent.update(batch)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print("| hidden layers, batch | autograd | written out | share |")
+    print("|---|---|---|---|")
+    for hidden_size, batch_size in SIZES:
+        calls = [update(hidden_size, batch_size, written_out=one) for one in (False, True)]
+        traced, written = in_turn(calls, CALLS)
+        label = f"{hidden_size}-{hidden_size}, {batch_size}"
+        print(f"| {label} | {traced:,.0f} | {written:,.0f} | {written / traced:.2f} |", flush=True)
