@@ -158,9 +158,8 @@ def widths(effort: Effort) -> list[str]:
         f"From {WIDTHS[0]} to {WIDTHS[-1]:,} units the parameters grow "
         f"{sizes[-1] / sizes[0]:,.0f}-fold and the update {rows[-1].one / rows[0].one:,.0f}-fold. "
         f"Bare torch takes {min(shares):.2f} to {max(shares):.2f} of our time on one thread: below "
-        "1 the difference is calls, which a wide network hides; above 1 is what oneDNN saves, by "
-        "which we multiply large matrices where the processor has AVX-512. "
-        + about_threads(rows, "units"),
+        "1 the difference is calls, which a wide network hides; above 1 is what we save by leaving "
+        "autograd out, and on large matrices by oneDNN. " + about_threads(rows, "units"),
     ]
 
 

@@ -36,13 +36,14 @@ def python_of(peer: str) -> str:
     """
     folder = FOLDER / peer
     python, finished = folder / "bin" / "python", folder / "installed.json"
-    wanted = json.dumps(PACKAGES[peer])
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = [line for line in lines if line.split("==")[0] in SHARED]
+    wanted = json.dumps([*PACKAGES[peer], *pinned])
     if not finished.exists() or finished.read_text() != wanted:
         print(f"installing {', '.join(PACKAGES[peer])} in {folder}", file=sys.stderr, flush=True)
         venv.create(folder, clear=True, with_pip=True)
         constraints = folder / "constraints.txt"
-        pinned = (ROOT / "constraints.txt").read_text().splitlines()
-        constraints.write_text("\n".join(x for x in pinned if x.split("==")[0] in SHARED) + "\n")
+        constraints.write_text("\n".join([*pinned, ""]))
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "-c", constraints, *PACKAGES[peer]],
             check=True,

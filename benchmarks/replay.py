@@ -109,9 +109,15 @@ class Contender:
     def _answer(self, limit_seconds: float) -> str:
         assert self._process.stdout is not None
         watch = threading.Timer(limit_seconds, self._process.kill)
+        watch.daemon = True
         watch.start()
-        line = self._process.stdout.readline()
-        watch.cancel()
+        try:
+            line = self._process.stdout.readline()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            watch.cancel()
         if not line:
             self.close()
             sys.exit(f"{self._name} failed, or was silent for {limit_seconds} seconds")
@@ -259,7 +265,8 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="replace this file with the tables")
     arguments = parser.parse_args()
     options = Options(arguments.rounds, arguments.seconds, arguments.clock, arguments.threads)
-    command = " ".join(["python -m benchmarks.replay", *sys.argv[1:]])
+    asked = sys.argv[1 : sys.argv.index("--write")] if "--write" in sys.argv else sys.argv[1:]
+    command = " ".join(["python -m benchmarks.replay", *asked])
     head, memory = page_head(command, options), []
     table = [
         "| case | batch | who | draws/s | ours / theirs | ours singly / theirs |",

@@ -127,7 +127,7 @@ def solve_ours(problem: Problem, seed: int) -> Run:
             return Run(seed, seconds, failure=failure)
         run_dir = only_run(folder)
         record = json.loads((run_dir / "run.json").read_text())
-        *on_the_way, _ = evaluations(run_dir)  # the last is of one episode
+        on_the_way = evaluations(run_dir)[:-1]  # the last is of one episode
     reached = next((steps for steps, mean in on_the_way if mean >= problem.mark), None)
     if reached is None:
         return Run(
@@ -281,7 +281,8 @@ def main() -> None:
     parser.add_argument("--steps", type=lambda text: int(float(text)), help="for a short look")
     parser.add_argument("--write", type=Path, help="replace this file with the tables")
     options = parser.parse_args()
-    command = shlex.join(["python", "-m", "benchmarks.time_to_solve", *sys.argv[1:]])
+    asked = sys.argv[1 : sys.argv.index("--write")] if "--write" in sys.argv else sys.argv[1:]
+    command = shlex.join(["python", "-m", "benchmarks.time_to_solve", *asked])
     first, last = map(int, options.seeds.split("-"))
     keys = [key.strip() for key in options.only.split(",")]
     problems: dict[str, Problem] = {key: PROBLEMS[key] for key in keys}

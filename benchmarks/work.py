@@ -165,15 +165,15 @@ SHORT_HALFCHEETAH = replace(
 
 WORK = {
     "preset": _dqn(
-        "DQN CartPole-v1 as in rlplug's preset: 8 environments, 32 updates of batch 64 every "
-        "64 steps, three-step returns, slow target, MLP 256-256",
-        Arithmetic((256, 256), 64, 1e-3, 8, 64, 32),
+        "DQN CartPole-v1 as in rlplug's preset: 8 environments, 16 updates of batch 128 every "
+        "64 steps, sixteen-step returns, slow target, MLP 128-128",
+        Arithmetic((128, 128), 128, 4e-3, 8, 64, 16),
         env_steps=20_480,
         capacity=100_000,
         warmup_env_steps=1_000,
         target_update_every_updates=1,
-        n_step=3,
-        target_update_rate=0.01,
+        n_step=16,
+        target_update_rate=0.02,
     ),
     "W1": _dqn(
         "DQN CartPole-v1, 128 updates of batch 64 every 256 steps, MLP 256-256",

@@ -84,7 +84,9 @@ class FusedAdam:
     def _begin(self) -> None:
         self._averages = [torch.zeros_like(one) for one in self._parameters]
         self._square_averages = [torch.zeros_like(one) for one in self._parameters]
-        self._steps = [torch.zeros((), device=one.device) for one in self._parameters]
+        self._steps = [
+            torch.zeros((), dtype=torch.float32, device=one.device) for one in self._parameters
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """The states of the tensors by their numbers, live, as `torch.optim` names them."""
@@ -116,12 +118,12 @@ def fused_adam(
 
     It is left to torch where `cls` is neither Adam nor AdamW, where an argument asks for more than
     the plain algorithm or is out of its range (torch says what is wrong), and for tensors that are
-    not all of float32.
+    not all of float32 on one device.
     """
     kernel = getattr(torch, _KERNELS.get(cls.__name__.lower(), ""), None)
     if kernel is None or arguments.keys() - _ARGUMENTS:
         return None
-    if any(one.dtype is not torch.float32 for one in parameters):
+    if {(one.dtype, one.device) for one in parameters} != {(torch.float32, parameters[0].device)}:
         return None
     defaults = {name: inspect.signature(cls).parameters[name].default for name in _ARGUMENTS}
     settings = {**defaults, **arguments}

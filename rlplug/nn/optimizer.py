@@ -107,7 +107,8 @@ class Optimizer:
         optimizer.set_progress(env_steps)
         optimizer.step(loss)
 
-    Where the gradient comes from elsewhere, it is written to `gradients()` before `apply()`.
+    Where every gradient comes from elsewhere, it is written to what `gradients()` gave once, before
+    each `apply()`; `step` and `differentiate` are not for such an optimizer.
 
     The gradients stay where they are until the next step, so that `gradient_norm` costs nothing
     until a report asks for it: 13 µs, of an update of 250 µs, that few updates have to pay.

@@ -13,7 +13,7 @@ Paper:
 Data flow:
     observation [B, *obs] ─► online ─► estimate [B, A, ...]
     next_observation ─► target ─► next estimate ─► bootstrap ─► next-policy [B, A] ─► returns [B]
-    head.loss(estimate, action, target) [B] · importance_weight [B] ─► mean ─► optimizer
+    head.loss(estimate, action, target) [B] · importance_weight [B] ─► mean ─► gradient ─► optimizer
 
 Differs from the paper:
     - Adam in place of RMSProp, no reward clipping unless the replay is told to: settings.

@@ -2,7 +2,8 @@
 
 Both ways compute the same; which one is taken follows from the network. Vectors, fully connected
 layers and a scalar head, the commonest case, have their backward pass written out, because there
-autograd's own work takes as long as the products.
+autograd's own work takes as long as the products. The layers are those that the network was built
+with; what an update returns may be read and copied, and not be changed in place.
 
     with gradient.region():
         estimate = gradient.estimate(batch.observation)
@@ -56,9 +57,9 @@ class Gradient(Protocol):
 
 
 def build_gradient(network: QNetwork, optimizer: Optimizer) -> Gradient:
-    """Written out where the network allows it."""
+    """Written out where the network allows it, and where all of it learns."""
     layers = network.fully_connected()
-    if layers is None:
+    if layers is None or not all(each.requires_grad for each in network.parameters()):
         return ByAutograd(network, optimizer)
     return WrittenOut(network, layers, optimizer)
 
@@ -123,6 +124,7 @@ class WrittenOut:
             importance_weight=(importance_weight, "B"),
         )
         (loss, priority), slope = head.loss_and_slope(estimate, action, target)
+        importance_weight = importance_weight.to(slope.dtype)
         share = (slope * importance_weight).div_(len(slope)).unsqueeze_(1)  # [B, 1] of the mean
         slopes = torch.zeros_like(estimate.values).scatter_(1, action.unsqueeze(1), share)
         self._layers.backward(slopes, self._gradients)

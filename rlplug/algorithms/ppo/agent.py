@@ -25,9 +25,9 @@ Differs from the paper:
       treat the clock as the end of the world.
     - Minibatches divide a rollout evenly where it is no multiple of their size.
     - Target KL, value clipping, advantages of unit deviation, observation and reward normalisation
-      and orthogonal weights are of the published code and its studies (Engstrom et al. 2020,
-      arXiv:2005.12729), not of the papers: settings. The KL is read once per epoch, and ends the
-      epochs, not one of them.
+      and orthogonal weights (not in residual blocks) are of the published code and its studies
+      (Engstrom et al. 2020, arXiv:2005.12729), not of the papers: settings. The KL is read once
+      per epoch, and ends the epochs, not one of them.
     - A2C: one learner for all environments, RMSProp's statistics therefore shared.
     - REINFORCE: an episode that was running at an update ends under newer weights than it began
       under, since no environment waits for another.

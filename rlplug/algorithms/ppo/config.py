@@ -104,7 +104,8 @@ RecurrentConfig = Annotated[Annotated[NotRecurrent | Lstm | Gru, Field(discrimin
 class NetworkConfig(Config):
     """Encoder, recurrent layer, then layers and a head each for the policy and the value.
 
-    Weights start orthogonal, those of the policy's head a hundredth of the usual size.
+    Weights start orthogonal, those of the policy's head a hundredth of the usual size. Encoders
+    with residual blocks keep their own initial values.
     """
 
     encoder: EncoderConfig = AutoEncoder(hidden_sizes=())

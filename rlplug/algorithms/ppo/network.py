@@ -254,9 +254,8 @@ def _residual_encoders(module: nn.Module) -> Iterator[nn.Module]:
     """All parts of encoders with residual blocks, which keep the initial values that they have.
 
     Orthogonal weights keep the size of what they are given, and a block adds what it was given to
-    what it makes of it. On StarPilot, updates then clipped two fifths of the probability ratios
-    and the loss of the values was twenty times as large; the published PPO for this network has
-    no orthogonal weights in it either.
+    what it makes of it: first values were ten times as large, and updates changed the policy too
+    much. The published PPO for this network has no orthogonal weights in it either.
     """
     for part in module.modules():
         if isinstance(part, ImageEncoder):
