@@ -1,7 +1,7 @@
 """Fully connected layers with their backward pass written out.
 
 For networks of the usual size, what autograd does beside the products takes as long as these: an
-update of an MLP 64-64 at batch 64 takes half the time without it, one of 256-256 two thirds
+update of an MLP 64-64 at batch 64 takes half the time without it, one of 256-256 seven tenths
 (docs/decisions/0033). What is computed here is what autograd would compute: tests compare the two.
 """
 
