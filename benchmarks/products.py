@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
+from rlplug.algorithms.dqn.gradient import ByAutograd
 from rlplug.data import TransitionBatch
 from rlplug.nn import linear, optimizer
 from rlplug.protocols import AgentContext
@@ -82,7 +83,9 @@ def update(units: int, batch_size: int) -> list[float]:
 
     def made(limit: int) -> DqnAgent:
         optimizer._MAX_FLAT = limit
-        return DqnAgent(config, AgentContext(space, actions, 1, Seeds(0)))
+        agent = DqnAgent(config, AgentContext(space, actions, 1, Seeds(0)))
+        agent.gradient = ByAutograd(agent.online, agent.optimizer)  # what the page compares
+        return agent
 
     def call(agent: DqnAgent, least: int) -> None:
         linear._MIN_PRODUCTS = least

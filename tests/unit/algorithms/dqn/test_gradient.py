@@ -9,7 +9,7 @@ import torch
 
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
-from rlplug.algorithms.dqn.gradient import ByAutograd, WrittenOut
+from rlplug.algorithms.dqn.gradient import ByAutograd, WrittenOut, build_gradient
 from rlplug.data import TransitionBatch
 from rlplug.protocols import AgentContext
 from rlplug.seeding import Seeds
@@ -81,6 +81,20 @@ def test_updates_are_autograds(settings, space):
 )
 def test_other_networks_are_left_to_autograd(settings):
     assert isinstance(agent(settings).gradient, ByAutograd)
+
+
+def test_network_with_a_frozen_part_is_left_to_autograd():
+    one = agent({})
+    one.online.encoder.requires_grad_(False)
+    gradient = build_gradient(one.online, one.optimizer)
+    assert isinstance(gradient, ByAutograd)
+    one.gradient = gradient
+    frozen = {name: each.clone() for name, each in one.online.encoder.state_dict().items()}
+    before = state(one)
+    one.update(batch(0))
+    after = one.online.encoder.state_dict()
+    assert all(torch.equal(after[name], each) for name, each in frozen.items())
+    assert not torch.equal(state(one), before)
 
 
 def test_values_without_a_graph_are_those_with_one():
