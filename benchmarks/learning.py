@@ -184,6 +184,7 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
     if suite in PLUGINS:
         for entry in SUITES[suite]:
             lines += curves(results.get(entry.key, []))
+        lines += beside(RESULTS / f"{suite}-beside.json")
     if suite in REMARKS:
         lines += ["", REMARKS[suite]]
     return "\n".join([*lines, ""])
@@ -211,6 +212,20 @@ def curves(runs: list[dict[str, Any]]) -> list[str]:
                 f"Seed {run['seed']}, {name}: {mean:.2f} at the end, {mean / random:.1f} times the "
                 f"{random:.2f} of a uniformly random policy ({RANDOM_EPISODES:,} episodes).",
             ]
+    return lines
+
+
+def beside(store: Path) -> list[str]:
+    """Somebody else's curves for the same number of steps, where a file has some."""
+    if not store.exists():
+        return []
+    kept = json.loads(store.read_text())
+    columns: dict[str, list[list[float]]] = kept["curves"]
+    lines = ["", kept["text"], ""]
+    lines += [f"| env steps | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for points in zip(*columns.values(), strict=True):
+        values = (f"{value:.1f}" for _, value in points)
+        lines.append(f"| {points[0][0]:,} | {' | '.join(values)} |")
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import optree
@@ -51,13 +51,8 @@ class AdapterStep(NamedTuple):
     """`[F, *obs]` what those environments showed last, before any reset; the caller's own."""
 
 
-class _Row(NamedTuple):
-    """What a step says of each environment, as `AdapterStep` does."""
-
-    reward: Array
-    terminated: Array
-    truncated: Array
-    episode_over: Array
+_Row: TypeAlias = "tuple[Array, Array, Array, Array]"
+"""`reward`, `terminated`, `truncated` and `episode_over` of a step, as `AdapterStep` has them."""
 
 
 class StepAdapter:
@@ -166,17 +161,18 @@ class StepAdapter:
             )
             if problem is not None:
                 raise self._fault(problem)
-        row = _Row(np.array(reward, np.float32), terminated, truncated, terminated | truncated)
+        over = terminated | truncated
         if info and (life_lost := info.get("life_lost")) is not None:
-            row = row._replace(terminated=terminated | life_lost)
+            terminated = terminated | life_lost
+        row = (reward.astype(np.float32), terminated, truncated, over)
         step = self._finish(observation, row, info)
         self.observation = step.observation
         return step
 
     def _finish_same_step(self, observation: Tree, row: _Row, info: Any) -> AdapterStep:
-        if not np.count_nonzero(row.episode_over):
+        envs = row[-1].nonzero()[0]
+        if not len(envs):
             return self._running(observation, row, self._all_valid)
-        envs = row.episode_over.nonzero()[0]
         finals = info.get("final_obs")
         if finals is None:
             text = "ended an episode without infos['final_obs'], expected one under SAME_STEP"
@@ -197,25 +193,28 @@ class StepAdapter:
         into: Any = create_empty_array(space, n=len(finals))
         return concatenate(space, finals, into)
 
-    def _finish_next_step(self, observation: Tree, row: _Row, _info: Any) -> AdapterStep:
+    def _finish_next_step(self, observation: Tree, row: _Row, info: Any) -> AdapterStep:
         valid = self._all_valid
         if self._any_resets_next:
             valid = ~self._resets_next
-            row.reward[self._resets_next] = 0.0
-            row = _Row(row.reward, *(flags & valid for flags in row[1:]))
-        self._resets_next = row.episode_over
-        self._any_resets_next = bool(np.count_nonzero(row.episode_over))
+            reward, terminated, truncated, over = row
+            reward[self._resets_next] = 0.0
+            if info or (over & self._resets_next).any():  # most environments leave them False
+                row = (reward, terminated & valid, truncated & valid, over & valid)
+        over = row[-1]
+        envs = over.nonzero()[0]
+        self._resets_next = over
+        self._any_resets_next = len(envs) > 0
         if not self._any_resets_next:
             return self._running(observation, row, valid)
-        envs = row.episode_over.nonzero()[0]
         return AdapterStep(observation, *row, valid, envs, _rows(observation, envs))
 
     def _finish_disabled(self, observation: Tree, row: _Row, _info: Any) -> AdapterStep:
-        if not np.count_nonzero(row.episode_over):
+        envs = row[-1].nonzero()[0]
+        if not len(envs):
             return self._running(observation, row, self._all_valid)
-        envs = row.episode_over.nonzero()[0]
         final = _rows(observation, envs)  # before the reset, which may write over it
-        observation = self._reset(options={"reset_mask": row.episode_over})
+        observation = self._reset(options={"reset_mask": row[-1]})
         return AdapterStep(observation, *row, self._all_valid, envs, final)
 
     def _running(self, observation: Tree, row: _Row, valid: Array) -> AdapterStep:
@@ -355,6 +354,8 @@ def _constant(array: Array) -> Array:
 
 def _rows(tree: Tree, rows: Array) -> Tree:
     """A copy of some rows of every array."""
+    if type(tree) is np.ndarray:
+        return tree[rows]
     return optree.tree_map(lambda leaf: leaf[rows], tree)
 
 

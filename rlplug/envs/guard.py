@@ -171,8 +171,10 @@ class BatchCheck:
             return Problem(
                 f"returned rewards {_kind(reward)}, expected shape {self._shape} float", None
             )
-        if reward.dtype.kind != "f" or reward.dot(reward) <= self._reward_limit:
-            return None  # so small a sum of squares has no large term; integers are never too large
+        # So small a sum of squares has no large term; integers are never too large. (numpy's own
+        # scalars compare with Python's floats several times slower.)
+        if reward.dtype.kind != "f" or float(reward.dot(reward)) <= self._reward_limit:
+            return None
         # NaN compares false with everything.
         sound = np.abs(reward) <= self._reward_limit
         if np.count_nonzero(sound) == sound.size:
