@@ -199,7 +199,7 @@ class StepAdapter:
             valid = ~self._resets_next
             reward, terminated, truncated, over = row
             reward[self._resets_next] = 0.0
-            if info or (over & self._resets_next).any():  # most environments leave them False
+            if info or np.count_nonzero(over & self._resets_next):  # most leave them False
                 row = (reward, terminated & valid, truncated & valid, over & valid)
         over = row[-1]
         envs = over.nonzero()[0]

@@ -36,8 +36,9 @@ class ProcgenConfig(EnvConfig):
     """One theme where a game has several."""
     use_monochrome_assets: bool = False
     """Rectangles of one colour in place of pictures; goes well with `restrict_themes`."""
-    num_threads: Annotated[Count, Field(ge=0, le=256)] = 4
-    """Threads that step the games; 0 steps them in the thread that asks. They change no result."""
+    num_threads: Annotated[Count, Field(ge=0, le=256)] | None = None
+    """Threads that step the games; 0 steps them in the thread that asks, None takes as many as there
+    are usable cores, and at most 4. They change no result."""
 
     @property
     def levels(self) -> int:

@@ -8,6 +8,7 @@ actions ─► the simulator's C++ threads ─► reward, observation, first
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -122,7 +123,8 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.render_mode = render_mode
         self._simulator = simulator.load()
         self._arguments = simulator.arguments(game, config)
-        self._num_threads = config.num_threads
+        cores = len(os.sched_getaffinity(0))
+        self._num_threads = min(cores, 4) if config.num_threads is None else config.num_threads
         self._completes_within = config.use_sequential_levels
         self._own_time_limit = max_episode_steps
         self._games: ProcgenGym3Env | None = None
@@ -178,11 +180,12 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         if self._completes_within:
             completed = [info["prev_level_complete"] == 1 for info in games.get_info()]
             self._began_at[completed] = self._clock
-        if not np.count_nonzero(over):
+        ended = over.nonzero()[0]
+        if not len(ended):
             return observation, reward, over, self._none_truncated, {}
-        self._began_at[over] = self._clock
+        self._began_at[ended] = self._clock
         final = np.empty(self.num_envs, object)
-        for index in np.flatnonzero(over).tolist():
+        for index in ended.tolist():
             final[index] = before[index]
         info = {"final_obs": final, "_final_obs": over}
         if not beyond:
