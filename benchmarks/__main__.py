@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -63,8 +64,13 @@ def run_once(system: System, work: str) -> dict[str, float]:
 
 
 def systems_of(work: str, peer: str) -> list[System]:
-    """Who is measured on a work: ours, in all its precisions, the peer twice, and the limit."""
-    ours = [System("ours", "auto"), *(System("ours", "auto", p) for p in WORK[work].variants)]
+    """Who is measured on a work, and with which numbers of threads.
+
+    Both as installed and otherwise, ours in its other precisions, and what bare torch needs.
+    """
+    cores = str(len(os.sched_getaffinity(0)))
+    ours = [System("ours", "auto"), System("ours", WORK[work].threads or cores)]
+    ours += [System("ours", "auto", precision) for precision in WORK[work].variants]
     limit = [System("limit", "1")] if WORK[work].limit else []
     return [*ours, System(peer, "default"), System(peer, "1"), *limit]
 
@@ -90,21 +96,35 @@ def table(work: str, peer: str, runs: int) -> list[str]:
             f"{min(rates):,.0f}-{max(rates):,.0f} | {median['wall_seconds']:.1f} | "
             f"{median['peak_mebibytes']:.0f} | {median['updates']:,.0f} |"
         )
-    peers = [system for system in systems if system.is_peer]
-    best = max(peers, key=lambda p: statistics.median(f["steps_per_second"] for f in results[p]))
-    lines.append("")
-    for system in systems:
-        if system.name == "ours":
-            ratios = [
-                a["steps_per_second"] / b["steps_per_second"]
-                for a, b in zip(results[system], results[best], strict=True)
-            ]
-            lines.append(
-                f"Ratio of {system.label} to {best.name} at its better setting ({best.threads} "
-                f"threads): **{statistics.median(ratios):.2f}** "
-                f"({min(ratios):.2f}-{max(ratios):.2f})."
-            )
-            lines.append("")
+    lines += ["", *ratios(results)]
+    return lines
+
+
+def ratios(results: dict[System, list[dict[str, float]]]) -> list[str]:
+    """Ours against the peer at its better setting, turn by turn.
+
+    Ours as installed, at its better setting where that is another, and in each other precision.
+    """
+
+    def rate(system: System) -> float:
+        return statistics.median(figures["steps_per_second"] for figures in results[system])
+
+    theirs = max((system for system in results if system.is_peer), key=rate)
+    ours = [system for system in results if system.name == "ours"]
+    plain = [system for system in ours if not system.precision]
+    shown = [plain[0], max(plain, key=rate), *(system for system in ours if system.precision)]
+    lines = []
+    for system in dict.fromkeys(shown):
+        turns = [
+            a["steps_per_second"] / b["steps_per_second"]
+            for a, b in zip(results[system], results[theirs], strict=True)
+        ]
+        lines += [
+            f"Ratio of {system.label} ({system.threads} threads) to {theirs.name} at its better "
+            f"setting ({theirs.threads} threads): **{statistics.median(turns):.2f}** "
+            f"({min(turns):.2f}-{max(turns):.2f}).",
+            "",
+        ]
     return lines
 
 
@@ -129,10 +149,11 @@ def main() -> None:
         "",
     ]
     for work in options.work:
-        lines += table(work, options.peer, options.runs)
-    print("\n".join(lines))
-    if options.write:
-        options.write.write_text("\n".join(lines))
+        rows = table(work, options.peer, options.runs)
+        lines += rows
+        print("\n".join(rows), flush=True)
+        if options.write:
+            options.write.write_text("\n".join(lines))
 
 
 if __name__ == "__main__":

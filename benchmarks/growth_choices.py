@@ -72,13 +72,16 @@ def launcher_line(algorithm: str) -> str:
 
 def choices(_: Effort) -> list[str]:
     """Rows: each choice, its threshold, and what that means for networks such as these."""
-    threads, flat = build.SMALL_NETWORK, optimizer._MAX_FLAT
+    small, large, flat = build.SMALL_UPDATE, build.LARGE_UPDATE, optimizer._MAX_FLAT
     products = linear._MIN_PRODUCTS
     wide = smallest(lambda width: WIDTH_BATCH * width**2 >= products)
     many = smallest(lambda rows: rows * BATCH_WIDTH**2 >= products)
     has = "has both" if linear._HAS_ONEDNN else "lacks one of them"
     half = "does" if has_bfloat16("cpu") else "does not"
-    threads_from = smallest(lambda width: parameters(width) >= threads)
+    two, all_cores = (
+        smallest(lambda width, size=size: WIDTH_BATCH * parameters(width) >= size)
+        for size in (small, large)
+    )
     flat_to = smallest(lambda width: parameters(width) > flat) - 1
     launchers = "; ".join(map(launcher_line, ("ppo", "dqn")))
     step = choice.measure(resolve("ppo", "cartpole", preset=None)).wall
@@ -87,8 +90,10 @@ def choices(_: Effort) -> list[str]:
         *head("choice", "changes", "that is"),
         cells(
             "`launch.threads: auto`",
-            f"one thread below {threads:,} parameters, as many as cores from there on",
-            f"two hidden layers of {threads_from:,} units, for CartPole",
+            f"weights · batch size below {small:,}: one thread; from {large:,} on: as many as "
+            "cores; two between",
+            f"at batch {WIDTH_BATCH}, two from hidden layers of {two:,} units on, as many as "
+            f"cores from {all_cores:,} on",
         ),
         cells(
             "one vector of all parameters",

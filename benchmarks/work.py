@@ -29,6 +29,8 @@ class Work(NamedTuple):
     limit: Arithmetic | None = None
     variants: tuple[str, ...] = ()
     """Precisions that have a row of their own."""
+    threads: str = ""
+    """Another number of ours than `auto` takes; empty is one for each core."""
 
 
 def _dqn(
@@ -98,6 +100,7 @@ PPO_BREAKOUT = Match(
         "launch.num_envs": 8,
         "env.fire_on_reset": True,
         "env.episodic_life": True,
+        "env.max_frames": 4_000,  # a greedy policy that has learned little plays on for ever
         "train.rollout_length": 128,
         "agent.batch_size": 256,
         "agent.epochs": 4,
@@ -132,6 +135,7 @@ DQN_BREAKOUT = Match(
         "launch.num_envs": 1,
         "env.fire_on_reset": True,
         "env.episodic_life": True,
+        "env.max_frames": 4_000,  # a greedy policy that has learned little plays on for ever
         "replay.capacity": 10_000,
         "replay.reward.clip": 1,
         "train.warmup_env_steps": 500,
@@ -200,12 +204,14 @@ WORK = {
         PPO_BREAKOUT,
         policy="CnnPolicy",
         variants=("bfloat16",),
+        threads="1",
     ),
     "W4": Work(
         "DQN Breakout, one update of batch 32 every 4 steps, Nature CNN",
         DQN_BREAKOUT,
         policy="CnnPolicy",
         variants=("bfloat16",),
+        threads="1",
     ),
     "W5": Work(
         "SAC HalfCheetah-v5, one update of batch 256 per step, MLPs 256-256",

@@ -180,8 +180,9 @@ class LaunchConfig(Config):
     envs_per_worker: Annotated[Count, Field(gt=0)] | None = None
     """Environments of each worker, outright; None divides `num_envs`."""
     threads: Annotated[Count, Field(gt=0)] | Literal["auto"] = "auto"
-    """Threads torch computes with; auto is 1 for small networks, else the processor's cores. One in
-    each of Ray's workers, unless a number is given."""
+    """Threads torch computes with; auto is 1 for small updates, 2 for larger ones, and one for each
+    core for networks with convolutions and their like. One in each of Ray's workers, unless a
+    number is given."""
     cluster: Annotated[str, Field(min_length=1)] = "none"
     """Ray cluster to join: none starts one here for the run, auto takes the one that runs on this
     machine, else an address: HOST:PORT or ray://HOST:PORT."""

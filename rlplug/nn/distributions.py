@@ -107,6 +107,22 @@ class Categorical:
         """`[B]` Σ p (log p − log q)."""
         return (self.probs * (self.log_probs - other.log_probs)).sum(dim=-1)
 
+    def slope(self, action: Tensor, of_log_prob: Tensor, of_entropy: float) -> Tensor:
+        """`[B, A]`, at logits without a mask, of Σ (u log π(action) + w H).
+
+        Args:
+            action: `[B]`
+            of_log_prob: `[B]` u.
+            of_entropy: w.
+        """
+        of_log_prob = of_log_prob.unsqueeze(-1)
+        slope = -self.probs * of_log_prob
+        slope.scatter_add_(-1, action.long().unsqueeze(-1), of_log_prob)
+        if of_entropy:
+            surprise = self.log_probs + self.entropy().unsqueeze(-1)
+            slope.sub_(self.probs * surprise, alpha=of_entropy)
+        return slope
+
 
 class MultiCategorical:
     """K independent choices, the k-th among `sizes[k]`.

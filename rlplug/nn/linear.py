@@ -66,6 +66,29 @@ def ensemble_linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return result
 
 
+def member_linear(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """One of an ensemble: `[B, inputs]` · `[inputs, outputs]` + `[1, outputs]`."""
+    if not _gains(features, weight.numel()):
+        return torch.addmm(bias, features, weight)
+    return linear(features, weight.t(), bias[0])
+
+
+def ensemble_gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
+    """`[C, B, outputs]` · `[C, inputs, outputs]`ᵀ -> `[C, B, inputs]`, without a graph."""
+    if not _gains(slope[0], weight[0].numel()):
+        return torch.bmm(slope, weight.transpose(1, 2))
+    return torch.stack([_product(g, w) for w, g in zip(weight, slope, strict=True)])
+
+
+def ensemble_gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor) -> None:
+    """`[C, B, inputs]`ᵀ · `[C, B, outputs]` -> `[C, inputs, outputs]` into `out`."""
+    if not _gains(slope[0], out[0].numel()):
+        torch.bmm(features.transpose(1, 2), slope, out=out)
+        return
+    for x, g, into in zip(features, slope, out, strict=True):
+        into.copy_(_product(x.t(), g.t()))
+
+
 def _gains(features: Tensor, weight_size: int) -> bool:
     rows = features.numel() // features.shape[-1]
     return (

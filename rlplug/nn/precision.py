@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _FLOAT32: AbstractContextManager[Any] = contextlib.nullcontext()
 
+_ENOUGH_ROWS = 16
+
 
 class Precision:
     """Within `with precision(network):`, the network's products have this precision.
@@ -37,11 +39,21 @@ class Precision:
         self.name = name
         self._has_convolutions = any(isinstance(part, nn.Conv2d) for part in layers.modules())
 
-    def __call__(self, network: nn.Module) -> AbstractContextManager[Any]:
-        """A region of this precision, for the device that the network is on."""
+    def __call__(
+        self, network: nn.Module, *, rows: int = _ENOUGH_ROWS
+    ) -> AbstractContextManager[Any]:
+        """A region of this precision, for the device that the network is on.
+
+        Args:
+            network: Whose products they are.
+            rows: Of the minibatch, where nobody learns from what comes of it: for a few, casting
+                the weights takes a CPU longer than the products.
+        """
         if self.name == "float32" or (self.name == "auto" and not self._has_convolutions):
             return _FLOAT32
         device = next(network.parameters()).device.type
+        if device == "cpu" and rows < _ENOUGH_ROWS:
+            return _FLOAT32
         if self.name == "auto" and not has_bfloat16(device):
             return _FLOAT32
         return torch.autocast(device, torch.bfloat16)

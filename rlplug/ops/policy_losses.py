@@ -43,6 +43,12 @@ class ClippedSurrogate(NamedTuple):
     """Its mean estimates KL(old ‖ new): (ratio − 1) − log ratio, never negative, no gradient."""
     is_clipped: Tensor
     """bool; its mean is the clip fraction."""
+    is_held: Tensor
+    """bool: clipped on the side that the advantage favours, where the loss stands still."""
+
+    def slope(self) -> Tensor:
+        """∂ loss / ∂ log_prob: −ratio A, the loss itself, and 0 where it is held."""
+        return self.loss.detach().masked_fill(self.is_held, 0)
 
 
 def clipped_surrogate(
@@ -75,7 +81,8 @@ def clipped_surrogate(
         bound = 1 + clip_ratio * advantage.sign()
         is_beyond = (ratio - bound) * advantage > 0
     loss = -advantage * torch.where(is_beyond, bound, ratio)
-    return ClippedSurrogate(loss, (change - log_ratio).detach(), change.abs() > clip_ratio)
+    is_clipped = change.abs() > clip_ratio
+    return ClippedSurrogate(loss, (change - log_ratio).detach(), is_clipped, is_beyond)
 
 
 def clipped_value_loss(

@@ -70,6 +70,24 @@ class FrameRing:
         images = self.frames.take(slot.reshape(-1))
         return images.view(*numbers.shape, *images.shape[1:])
 
+    def show_pair(
+        self, streams: Array, before: Array, after: Array
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The stacks `[M, K, H, W]` made of `before` and of `after`, `[M, K]` each.
+
+        Args:
+            streams: `[2 · M]` of both.
+            before: Frame numbers where transitions began.
+            after: And where they led to: one frame later as a rule, so that K + 1 frames are read
+                in place of 2 · K.
+        """
+        half = len(before)
+        if np.array_equal(before[:, 1:], after[:, :-1]):
+            images = self.show(streams[:half], np.concatenate((before, after[:, -1:]), axis=1))
+            return images[:, :-1], images[:, 1:]
+        images = self.show(streams, np.concatenate((before, after)))
+        return images[:half], images[half:]
+
     def is_kept(self, numbers: Array) -> Array:
         """`[S]` whether no frame of the stacks `[S, K]`, one per stream, was overwritten."""
         lost = (numbers != _ZERO_FRAME) & (numbers < self.written[:, None] - self.length)

@@ -63,17 +63,20 @@ class ObservationColumn:
         if len(slots.finals):
             self.finals.write(slots.finals, final)
 
-    def take(self, slot: Array, ended: Array, finals: Array) -> torch.Tensor:
-        """`[2 · M, ...]` of the slots `[2 · M]`, the second half from where a transition led to.
+    def take(self, slot: Array, ended: Array, finals: Array) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where transitions began and led to, `[M, ...]` each, of the slots `[2 · M]` of both.
 
-        At the places `ended` of that half the final observations `finals` stand instead.
+        At the places `ended` of the second half the final observations `finals` stand instead.
+        The two may share memory: do not write to them.
         """
+        half = len(slot) // 2
         stored = self.rows.take(slot)
         if len(ended):
-            stored[torch.from_numpy(ended + len(slot) // 2)] = self.finals.take(finals)
+            stored[torch.from_numpy(ended + half)] = self.finals.take(finals)
         if self.frames is None:
-            return stored
-        return self.frames.show(slot % self.frames.num_streams, stored.numpy())
+            return stored[:half], stored[half:]
+        streams, numbers = slot % self.frames.num_streams, stored.numpy()
+        return self.frames.show_pair(streams, numbers[:half], numbers[half:])
 
     def end_at(self, slots: Array, finals: Array) -> None:
         """Make the observations that wait at `slots` the final ones `finals`."""

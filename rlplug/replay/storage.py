@@ -9,7 +9,7 @@ except where the episode is over. No γ, no n and no clipping in here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import optree
@@ -95,18 +95,16 @@ class TransitionStorage:
         """What transitions `[M]` are made of: observation, action, next observation, `[M, ...]`.
 
         They begin at the rows `row` and end after `last_row`, with the final observation where
-        the episode was over. Both observations are halves of one block, read in one go.
+        the episode was over. Both observations are parts of one block, read in one go.
         """
         final = self.final.take(last_row % self.num_slots)
         ended = (final != _GOES_ON).nonzero()[0]
         slot = np.concatenate((row, last_row + self.num_streams)) % self.num_slots
         first = slot[: len(row)]
-        block = _map(lambda leaf: leaf.take(slot, ended, final[ended]), self._filled.observation)
-        return (
-            _map(lambda leaf: leaf[: len(row)], block),
-            _map(lambda leaf: leaf.take(first), self._filled.action),
-            _map(lambda leaf: leaf[len(row) :], block),
+        before, after = _map_to_pairs(
+            lambda leaf: leaf.take(slot, ended, final[ended]), self._filled.observation
         )
+        return before, _map(lambda leaf: leaf.take(first), self._filled.action), after
 
     def added_by_policy(self, name: str, row: Array) -> Tree | None:
         """`[M, ...]` what the policy added under this name; None where it adds none."""
@@ -273,6 +271,18 @@ def _map(function: Callable[[Any], torch.Tensor], tree: Tree) -> Tree:
     """`tree_map`, without its cost where the tree is a single leaf."""
     is_leaf = not isinstance(tree, dict | tuple)
     return function(tree) if is_leaf else optree.tree_map(function, tree)
+
+
+def _map_to_pairs(
+    function: Callable[[Any], tuple[torch.Tensor, torch.Tensor]], tree: Tree
+) -> tuple[Tree, Tree]:
+    """Two trees of what `function` makes of each leaf."""
+    if not isinstance(tree, dict | tuple):
+        return function(tree)
+    leaves: list[Any]
+    leaves, structure = optree.tree_flatten(cast("Any", tree))
+    firsts, seconds = zip(*map(function, leaves), strict=True)
+    return optree.tree_unflatten(structure, firsts), optree.tree_unflatten(structure, seconds)
 
 
 def _at(index: Any, tree: Tree) -> Tree:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import optree
 import torch
 from torch import Tensor, nn
 
@@ -75,7 +76,8 @@ class QNetwork(nn.Module):
         head = self.head
         if self._plain is not None and torch.is_inference_mode_enabled():
             return head.mean(self._without_modules(self._plain, observation))
-        with self.precision(self):
+        rows = len(optree.tree_leaves(observation)[0])
+        with self.precision(self, rows=rows):
             estimate = head(
                 self.encoder(observation),
                 samples=head.num_acting_samples,

@@ -47,23 +47,23 @@ Measured:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import optree
 import torch
-from torch.nn.functional import mse_loss
 
 from rlplug.algorithms.ppo.advantages import Outcome, build_estimator
 from rlplug.algorithms.ppo.bonus import build_bonus
 from rlplug.algorithms.ppo.experience import Experience, Minibatch, Rows, join, observe
+from rlplug.algorithms.ppo.gradient import build_gradient
 from rlplug.algorithms.ppo.importance import ImportanceReport
+from rlplug.algorithms.ppo.losses import Coefficients, Losses
 from rlplug.algorithms.ppo.network import build_network
-from rlplug.algorithms.ppo.objectives import build_objective
 from rlplug.algorithms.ppo.policy import PpoPolicy
 from rlplug.data import UpdateResult
 from rlplug.nn.normalizers import RewardScaler
 from rlplug.nn.optimizer import build_optimizer
-from rlplug.ops.policy_losses import clipped_value_loss, explained_variance, standardized
+from rlplug.ops.policy_losses import explained_variance, standardized
 from rlplug.ops.schedules import schedule_value
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class PpoAgent:
         self.optimizer = build_optimizer(
             config.optimizer, self.network.parameters(), total_env_steps=context.total_env_steps
         )
-        self.objective = build_objective(config.objective)
+        self.gradient = build_gradient(self.network, Losses(config), self.optimizer)
         self.estimate = build_estimator(config.advantage)
         self.reward_scaler = (
             RewardScaler(config.gamma, device=context.device) if config.normalize_rewards else None
@@ -126,28 +126,10 @@ class PpoAgent:
 
     def update(self, batch: Minibatch) -> UpdateResult:
         """One optimizer step on `[B]` transitions."""
-        rows, config = batch.rows, self.config
-        distribution, value = self.network(rows.seen, batch.packing)
-        log_prob = distribution.log_prob(rows.action)
-        policy_loss, diagnostics = self.objective(log_prob, rows, self.clip_ratio)
-        entropy, loss = distribution.entropy().mean(), policy_loss
-        if self.entropy_coefficient:  # else it is measured and not differentiated
-            loss = loss - self.entropy_coefficient * entropy
-        metrics = {"policy_loss": policy_loss, "entropy": entropy} | diagnostics
-        if value is not None:
-            metrics["value_loss"] = value_loss = self._value_loss(value, rows).mean()
-            loss = loss + config.value_coefficient * value_loss
-        self.optimizer.step(loss)
-        self._epoch_kl += [diagnostics["approximate_kl"]] if config.target_kl else []
-        return UpdateResult({name: metric.detach() for name, metric in metrics.items()})
-
-    def _value_loss(self, value: Tensor, rows: Rows) -> Tensor:
-        """Squared error `[B]`."""
-        old_value, target = cast("Tensor", rows.value), cast("Tensor", rows.target)
-        clip_range = self.config.value_clip_range
-        if clip_range is None:
-            return mse_loss(value, target, reduction="none")
-        return clipped_value_loss(value, old_value, target, clip_range=clip_range)
+        now = Coefficients(self.clip_ratio, self.entropy_coefficient)
+        metrics = self.gradient.descend(batch, now)
+        self._epoch_kl += [metrics["approximate_kl"]] if self.config.target_kl else []
+        return UpdateResult(metrics)
 
     def _has_moved_too_far(self) -> bool:
         """Whether the mean KL of this epoch says to stop; the one number that an epoch reads."""

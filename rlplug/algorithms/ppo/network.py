@@ -12,8 +12,8 @@ from torch.autograd.function import once_differentiable
 
 from rlplug.nn.action_masks import MaskSplitter, without_mask
 from rlplug.nn.action_spaces import distribution_for
-from rlplug.nn.encoders import ImageEncoder, ResidualBlock, build_encoder
-from rlplug.nn.linear import Linear, ensemble_linear, linear
+from rlplug.nn.encoders import ImageEncoder, ResidualBlock, VectorEncoder, build_encoder
+from rlplug.nn.linear import Linear, ensemble_linear, member_linear
 from rlplug.nn.normalizers import ObservationNormalizer
 from rlplug.nn.precision import Precision, in_float32, widened
 from rlplug.nn.recurrent import Recurrent
@@ -77,11 +77,24 @@ class ActorCritic(nn.Module):
         )
         """Whether `act` gives values: where they cost next to nothing beside the shared encoder."""
         self.precision = Precision(network.precision, self.encoders)
+        self.is_towers_alone = (
+            self.recurrent is None
+            and network.precision != "bfloat16"
+            and not any(True for _ in self.encoders.parameters())
+            and all(type(trunk.encoder) is VectorEncoder for trunk in trunks)
+        )
+        """Whether all that learns is towers on a flat vector, with their heads."""
 
     @property
     def state_size(self) -> int:
         """S of the recurrent state; 0 without."""
         return self.recurrent.state_size if self.recurrent else 0
+
+    def flatten(self, visible: Tensor) -> Tensor:
+        """`[B, *obs]` -> `[B, D]`, for towers alone."""
+        encoder = self.encoders[0].encoder
+        assert isinstance(encoder, VectorEncoder)
+        return encoder.flatten(visible)
 
     def see(self, observation: Tree) -> tuple[Tree, Tree]:
         """Observations `[B, *obs]` as the methods below take them: normalised, and their mask."""
@@ -122,7 +135,7 @@ class ActorCritic(nn.Module):
         visible, mask = seen
         judged = None
         with self.precision(self):
-            features = self.encoders[0](visible)
+            features = self.flatten(visible) if self.is_towers_alone else self.encoders[0](visible)
             if self.recurrent is not None and state is not None:
                 with in_float32(features):
                     features, state = self.recurrent.step(widened(features), state)
@@ -200,10 +213,25 @@ class Towers(nn.Module):
             x = self.activation(ensemble_linear(x, weight, bias))
         return x.unbind(0)
 
+    def layer_by_layer(self, features: Tensor) -> list[Tensor]:
+        """`[B, D]` for all towers -> what it is before and after each layer, `[C, B, H]`."""
+        layers = [features.expand(self.num_towers, -1, -1)]
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            layers.append(self.activation(ensemble_linear(layers[-1], weight, bias)))
+        return layers
+
+    def slope(self, slope: Tensor, output: Tensor) -> Tensor:
+        """From the slope behind an activation to that before it, by what it put out."""
+        if self.activation is tanh:
+            before: Tensor = torch.ops.aten.tanh_backward(slope, output)
+        else:
+            before = torch.ops.aten.threshold_backward(slope, output, 0)
+        return before
+
     def alone(self, tower: int, features: Tensor) -> Tensor:
         """`[B, D]` -> `[B, H]` of one tower."""
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            features = self.activation(linear(features, weight[tower].t(), bias[tower, 0]))
+            features = self.activation(member_linear(features, weight[tower], bias[tower]))
         return features
 
 
@@ -229,7 +257,7 @@ def _orthogonal(module: nn.Module) -> None:
 class _Tanh(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = (x + x).sigmoid_().mul_(2).sub_(1)
+        y = _tanh(x)
         ctx.save_for_backward(y)
         return y
 
@@ -246,8 +274,14 @@ def tanh(x: Tensor) -> Tensor:
 
     Its error is that of rounding near 1, below 2e-7, also where x is near 0.
     """
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        return _tanh(x)
     y: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return y
+
+
+def _tanh(x: Tensor) -> Tensor:
+    return torch.rsub((x + x).sigmoid_(), -1, alpha=-2)
 
 
 def _residual_encoders(module: nn.Module) -> Iterator[nn.Module]:

@@ -21,6 +21,8 @@ class PolicyLoss(NamedTuple):
     loss: Tensor
     diagnostics: dict[str, Tensor]
     """Scalars by name."""
+    slope: Callable[[], Tensor]
+    """`[B]` of each sample's own loss, at its log-probability."""
 
 
 if TYPE_CHECKING:
@@ -40,18 +42,19 @@ def build_objective(config: ObjectiveConfig) -> Objective:
 
 def _clipped(log_prob: Tensor, rows: Rows, clip_ratio: float) -> PolicyLoss:
     """The ratio is to the policy that acted, of whatever age: it needs no weight beside it."""
-    loss, approximate_kl, is_clipped = clipped_surrogate(
-        log_prob, rows.log_prob, rows.advantage, clip_ratio=clip_ratio
-    )
+    surrogate = clipped_surrogate(log_prob, rows.log_prob, rows.advantage, clip_ratio=clip_ratio)
     diagnostics = {
-        "approximate_kl": approximate_kl.mean(),
-        "clip_fraction": is_clipped.float().mean(),
+        "approximate_kl": surrogate.approximate_kl.mean(),
+        "clip_fraction": surrogate.is_clipped.float().mean(),
     }
-    return PolicyLoss(loss.mean(), diagnostics)
+    return PolicyLoss(surrogate.loss.mean(), diagnostics, surrogate.slope)
 
 
 def _policy_gradient(log_prob: Tensor, rows: Rows, _clip_ratio: float) -> PolicyLoss:
     loss = policy_gradient_loss(log_prob, rows.advantage)
-    if rows.rho is not None:
-        loss = rows.rho * loss  # section 4.2, arXiv:1802.01561
-    return PolicyLoss(loss.mean(), {})
+    rho = rows.rho
+    if rho is not None:
+        loss = rho * loss  # section 4.2, arXiv:1802.01561
+    return PolicyLoss(
+        loss.mean(), {}, lambda: -rows.advantage if rho is None else -rho * rows.advantage
+    )

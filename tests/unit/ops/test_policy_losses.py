@@ -54,6 +54,7 @@ def surrogate_gradient(ratio: float, advantage: float) -> float:
     )
     result.loss.sum().backward()
     assert log_prob.grad is not None
+    assert torch.equal(result.slope(), log_prob.grad)
     return log_prob.grad.item()
 
 

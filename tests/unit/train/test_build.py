@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlplug.distributed.session import usable_cores
 from rlplug.errors import EnvironmentFaultError, PluginError
 from rlplug.resolve import resolve
 from rlplug.train.build import build, choose_device, compute_threads, total_env_steps
@@ -118,13 +118,19 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("threads", "size", "expected"),
-    [(3, 10, 3), ("auto", 10, 1), ("auto", 2_000_000, os.cpu_count())],
+    [
+        (3, 10, 3),
+        ("auto", 10, 1),
+        ("auto", 500_000, min(2, usable_cores())),
+        ("auto", 5_000_000, usable_cores()),
+    ],
 )
 def test_threads_follow_the_network_and_are_put_back(
     threads: int | str, size: int, expected: int
 ) -> None:
     before = torch.get_num_threads()
-    config: RunConfig = SimpleNamespace(launch=SimpleNamespace(threads=threads))  # type: ignore[assignment]
+    launch, agent_config = SimpleNamespace(threads=threads), SimpleNamespace(batch_size=20)
+    config: RunConfig = SimpleNamespace(launch=launch, agent=agent_config)  # type: ignore[assignment]
     agent: Agent = SimpleNamespace(policy_weights=lambda: {"w": torch.empty(size)})  # type: ignore[assignment]
     with compute_threads(config, agent) as chosen:
         assert chosen == torch.get_num_threads() == expected

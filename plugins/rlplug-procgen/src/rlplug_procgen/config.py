@@ -37,8 +37,8 @@ class ProcgenConfig(EnvConfig):
     use_monochrome_assets: bool = False
     """Rectangles of one colour in place of pictures; goes well with `restrict_themes`."""
     num_threads: Annotated[Count, Field(ge=0, le=256)] | None = None
-    """Threads that step the games; 0 steps them in the thread that asks, None takes as many as there
-    are usable cores, and at most 4. They change no result."""
+    """Threads that step the games; 0 steps them in the thread that asks, None takes one for each
+    usable core, at most 4. They change no result."""
 
     @property
     def levels(self) -> int:
