@@ -38,7 +38,7 @@ class ProcgenConfig(EnvConfig):
     """Rectangles of one colour in place of pictures; goes well with `restrict_themes`."""
     num_threads: Annotated[Count, Field(ge=0, le=256)] | None = None
     """Threads that step the games; 0 steps them in the thread that asks, None takes one for each
-    usable core, at most 4. They change no result."""
+    usable core, at most 4, and none for fewer than 16 games. They change no result."""
 
     @property
     def levels(self) -> int:

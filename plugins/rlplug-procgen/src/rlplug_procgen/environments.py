@@ -34,6 +34,7 @@ ACTIONS = spaces.Discrete(15)
 END_EPISODE = -1
 """The action that makes the simulator begin a new episode."""
 NO_LIMIT = 2**31 - 1
+_MANY = 16
 METADATA = {"render_modes": ["rgb_array"], "render_fps": 15}
 
 
@@ -94,6 +95,11 @@ def make(
     return ProcgenEnv(make_vector(1, game, render_mode, max_episode_steps, **options))
 
 
+def _threads_for(num_envs: int) -> int:
+    """What measured fastest: handing a few games to other threads takes longer than their steps."""
+    return 0 if num_envs < _MANY else min(len(os.sched_getaffinity(0)), 4)
+
+
 class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
     """Games that step together in Procgen's C++ threads; they reset in the same step.
 
@@ -123,8 +129,9 @@ class ProcgenVectorEnv(gymnasium.vector.VectorEnv[Any, Any, Any]):
         self.render_mode = render_mode
         self._simulator = simulator.load()
         self._arguments = simulator.arguments(game, config)
-        cores = len(os.sched_getaffinity(0))
-        self._num_threads = min(cores, 4) if config.num_threads is None else config.num_threads
+        self._num_threads = config.num_threads
+        if self._num_threads is None:
+            self._num_threads = _threads_for(num_envs)
         self._completes_within = config.use_sequential_levels
         self._own_time_limit = max_episode_steps
         self._games: ProcgenGym3Env | None = None
