@@ -1,7 +1,7 @@
 """What the written-out gradient gains: `python -m benchmarks.gradients`.
 
-Prints the table of docs/decisions/0033-a-written-out-gradient.md: whole DQN updates with autograd
-and without, in turn on one thread, in microseconds of processor time.
+Prints the tables of docs/decisions/0033-a-written-out-gradient.md: whole updates of DQN and of PPO
+with autograd and without, in turn on one thread, in microseconds of processor time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ from benchmarks.products import in_turn
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
 from rlplug.algorithms.dqn.gradient import ByAutograd
+from rlplug.algorithms.ppo.agent import PpoAgent
+from rlplug.algorithms.ppo.config import PpoConfig
+from rlplug.algorithms.ppo.experience import Minibatch, Rows
+from rlplug.algorithms.ppo.gradient import ByAutograd as PpoByAutograd
+from rlplug.algorithms.ppo.losses import Losses
 from rlplug.data import TransitionBatch
 from rlplug.protocols import AgentContext
 from rlplug.seeding import Seeds
@@ -26,7 +31,22 @@ if TYPE_CHECKING:
 VECTOR = gymnasium.spaces.Box(-1, 1, (4,), np.float32)
 SIZES = ((64, 64), (128, 64), (256, 64), (512, 32), (256, 256))
 """Of two hidden layers, and of the minibatch."""
+PPO_SIZES = ((64, 64), (64, 256), (256, 256))
 CALLS = 40
+
+
+def ppo_update(hidden_size: int, batch_size: int, *, written_out: bool) -> Callable[[], object]:
+    """One update of an agent of its own, of two towers."""
+    config = PpoConfig.model_validate({"network": {"hidden_sizes": [hidden_size, hidden_size]}})
+    agent = PpoAgent(config, AgentContext(VECTOR, gymnasium.spaces.Discrete(2), 1, Seeds(0)))
+    agent.clip_ratio = 0.2
+    if not written_out:
+        agent.gradient = PpoByAutograd(agent.network, Losses(config), agent.optimizer)
+    shown, one = torch.rand(batch_size, 4), torch.randn(batch_size)
+    rows = Rows(
+        (shown, None), torch.randint(2, (batch_size,)), -one.abs(), one, one, one, None,
+    )  # fmt: skip
+    return lambda: agent.update(Minibatch(rows))
 
 
 def update(hidden_size: int, batch_size: int, *, written_out: bool) -> Callable[[], object]:
@@ -49,10 +69,11 @@ def update(hidden_size: int, batch_size: int, *, written_out: bool) -> Callable[
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print("| hidden layers, batch | autograd | written out | share |")
-    print("|---|---|---|---|")
-    for hidden_size, batch_size in SIZES:
-        calls = [update(hidden_size, batch_size, written_out=one) for one in (False, True)]
-        traced, written = in_turn(calls, CALLS)
-        label = f"{hidden_size}-{hidden_size}, {batch_size}"
-        print(f"| {label} | {traced:,.0f} | {written:,.0f} | {written / traced:.2f} |", flush=True)
+    for name, make, sizes in (("DQN", update, SIZES), ("PPO", ppo_update, PPO_SIZES)):
+        print(f"| {name}: hidden layers, batch | autograd | written out | share |")
+        print("|---|---|---|---|")
+        for hidden_size, batch_size in sizes:
+            calls = [make(hidden_size, batch_size, written_out=one) for one in (False, True)]
+            traced, written = in_turn(calls, CALLS)
+            label = f"{hidden_size}-{hidden_size}, {batch_size}"
+            print(f"| {label} | {traced:,.0f} | {written:,.0f} | {written / traced:.2f} |")

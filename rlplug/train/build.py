@@ -39,7 +39,7 @@ SMALL_UPDATE = 6_000_000
 LARGE_UPDATE = 50_000_000
 """The same, from which each core takes a thread; between the two, two gain a tenth or more."""
 USUAL_BATCH = 64
-"""Rows of a minibatch where an agent's settings have no `batch_size`."""
+"""Rows of a minibatch where an agent's settings name no `batch_size`."""
 
 
 def total_env_steps(config: RunConfig) -> int:
@@ -159,7 +159,8 @@ def compute_threads(config: RunConfig, agent: Agent) -> Iterator[int]:
     """Compute with the configured number of threads, and put the process's own back."""
     before, threads = torch.get_num_threads(), config.launch.threads
     if threads == "auto":
-        threads = _threads_for(agent, getattr(config.agent, "batch_size", USUAL_BATCH))
+        batch_size = getattr(config.agent, "batch_size", None)
+        threads = _threads_for(agent, batch_size if isinstance(batch_size, int) else USUAL_BATCH)
     torch.set_num_threads(threads)
     try:
         yield threads
