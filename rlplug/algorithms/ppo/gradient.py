@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from rlplug.nn.action_spaces import CategoricalActions
 from rlplug.nn.distributions import Categorical
 from rlplug.nn.linear import (
     ensemble_gradient_of_inputs,
@@ -44,9 +43,10 @@ class Gradient(Protocol):
 
 def build_gradient(network: ActorCritic, losses: Losses, optimizer: Optimizer) -> Gradient:
     """Written out where network and losses allow it, and where all of the network learns."""
+    actions = network.actions
     if (
         network.is_towers_alone
-        and type(network.actions) is CategoricalActions
+        and isinstance(actions.build(torch.zeros(1, actions.num_parameters)), Categorical)
         and losses.has_slopes
         and all(parameter.requires_grad for parameter in network.parameters())
     ):
