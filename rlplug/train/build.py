@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from rlplug.replay.priorities import RolloutPriorities
     from rlplug.resolve import Resolved
 
-SMALL_UPDATE = 6_000_000
+SMALL_UPDATE = 12_000_000
 """The policy's weights times rows of a minibatch, below which one thread is the fastest."""
 LARGE_UPDATE = 50_000_000
-"""The same, from which each core takes a thread; between the two, two gain a tenth or more."""
+"""The same, from which each core takes a thread; between the two, two gain a tenth."""
 USUAL_BATCH = 64
 """Rows of a minibatch where an agent's settings name no `batch_size`."""
 

@@ -121,7 +121,7 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) 
     [
         (3, 10, 3),
         ("auto", 10, 1),
-        ("auto", 500_000, min(2, usable_cores())),
+        ("auto", 1_000_000, min(2, usable_cores())),
         ("auto", 5_000_000, usable_cores()),
     ],
 )
