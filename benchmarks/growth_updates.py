@@ -88,9 +88,10 @@ def batch_of(space: gymnasium.spaces.Box, size: int) -> TransitionBatch:
     )  # fmt: skip
 
 
-def auto_threads(agent: DqnAgent) -> int:
+def auto_threads(agent: DqnAgent, batch_size: int) -> int:
     """What `launch.threads: auto` takes on this machine."""
-    config = resolve("dqn", "cartpole", preset=None).config
+    overrides = {"agent.batch_size": batch_size}
+    config = resolve("dqn", "cartpole", preset=None, overrides=overrides).config
     assert config.launch.threads == "auto"
     with compute_threads(config, agent) as threads:
         return threads
@@ -134,7 +135,7 @@ def widths(effort: Effort) -> list[str]:
         one, several, *others = in_turn(
             [Contender(call, n) for call in (ours, bare.update) for n in (1, SEVERAL)], effort
         )
-        rows.append(Timed(width, one, several, auto_threads(agent)))
+        rows.append(Timed(width, one, several, auto_threads(agent, WIDTH_BATCH)))
         theirs.append(others)
         sizes.append(sum(weight.numel() for weight in agent.policy_weights().values()))
     drawn = bars([row.one for row in rows])
@@ -195,7 +196,7 @@ def batches(effort: Effort) -> list[str]:
     for size in BATCHES:
         call = functools.partial(agent.update, batch_of(VECTOR, size))
         one, several = in_turn([Contender(call, n) for n in (1, SEVERAL)], effort)
-        rows.append(Timed(size, one, several, auto_threads(agent)))
+        rows.append(Timed(size, one, several, auto_threads(agent, size)))
     drawn = bars([row.one / row.size for row in rows])
     lines = head(
         "batch", "1 thread, ms", f"{SEVERAL} threads, ms", "1 thread, µs a sample",
@@ -231,7 +232,7 @@ def image_batches(effort: Effort) -> list[str]:
         one, several, *others = in_turn(
             [Contender(call, n) for call in calls for n in (1, SEVERAL)], effort
         )
-        rows.append(Timed(size, one, several, auto_threads(full)))
+        rows.append(Timed(size, one, several, auto_threads(full, size)))
         halves.append(others)
     lines = head(
         "batch", "float32, 1 thread, ms", f"float32, {SEVERAL} threads", "bfloat16, 1 thread",

@@ -51,6 +51,13 @@ class Small(nn.Module):
             return self.layers(x)
 
 
+@pytest.mark.parametrize(("count", "is_cast"), [(1, False), (15, False), (16, True)])
+def test_few_rows_that_nobody_learns_from_are_not_worth_casting_the_weights(count, is_cast):
+    network = Small("bfloat16")
+    with network.precision(network, rows=count):
+        assert torch.is_autocast_enabled("cpu") == is_cast
+
+
 def test_hidden_layers_multiply_in_bfloat16_and_the_last_in_float32():
     inner, result = dtypes_of(Small("bfloat16"), rows(VECTOR))
     assert inner == [torch.bfloat16, torch.float32]
