@@ -70,31 +70,36 @@ def launcher_line(algorithm: str) -> str:
     return f"`{algorithm}` {', '.join(texts)}"
 
 
+def threads_row(small: int, large: int) -> str:
+    """How many threads compute."""
+    two, all_cores = (
+        smallest(lambda width, size=size: WIDTH_BATCH * parameters(width) >= size)
+        for size in (small, large)
+    )
+    return cells(
+        "`launch.threads: auto`",
+        f"weights · batch size below {small:,}: one thread; from {large:,} on: as many as cores; "
+        "two between",
+        f"at batch {WIDTH_BATCH}, two from hidden layers of {two:,} units on, as many as cores "
+        f"from {all_cores:,} on",
+    )
+
+
 def choices(_: Effort) -> list[str]:
     """Rows: each choice, its threshold, and what that means for networks such as these."""
-    small, large, flat = build.SMALL_UPDATE, build.LARGE_UPDATE, optimizer._MAX_FLAT
+    flat = optimizer._MAX_FLAT
     products = linear._MIN_PRODUCTS
     wide = smallest(lambda width: WIDTH_BATCH * width**2 >= products)
     many = smallest(lambda rows: rows * BATCH_WIDTH**2 >= products)
     has = "has both" if linear._HAS_ONEDNN else "lacks one of them"
     half = "does" if has_bfloat16("cpu") else "does not"
-    two, all_cores = (
-        smallest(lambda width, size=size: WIDTH_BATCH * parameters(width) >= size)
-        for size in (small, large)
-    )
     flat_to = smallest(lambda width: parameters(width) > flat) - 1
     launchers = "; ".join(map(launcher_line, ("ppo", "dqn")))
     step = choice.measure(resolve("ppo", "cartpole", preset=None)).wall
     precision = resolve("dqn", "cartpole", preset=None).config.agent.network.precision  # type: ignore[attr-defined]  # DQN's agent has one
     return [
         *head("choice", "changes", "that is"),
-        cells(
-            "`launch.threads: auto`",
-            f"weights · batch size below {small:,}: one thread; from {large:,} on: as many as "
-            "cores; two between",
-            f"at batch {WIDTH_BATCH}, two from hidden layers of {two:,} units on, as many as "
-            f"cores from {all_cores:,} on",
-        ),
+        threads_row(build.SMALL_UPDATE, build.LARGE_UPDATE),
         cells(
             "one vector of all parameters",
             f"up to {flat:,} of them; more stay tensors of their own",

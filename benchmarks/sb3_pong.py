@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peer_suites import decay
 from benchmarks.peers import ROOT, python_of, versions_of
 
 BESIDE = ROOT / "docs" / "results" / "atari-beside.json"
@@ -27,6 +28,18 @@ EVERY_ENV_STEPS = 100_000
 EPISODES = 5
 """Of each evaluation on the way, as our command asked for."""
 FINAL_EPISODES = 50
+SETTINGS: dict[str, Any] = {
+    "n_steps": 128,
+    "batch_size": 32,
+    "n_epochs": 3,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "clip_range": 0.1,
+    "ent_coef": 0.01,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "learning_rate": decay(2.5e-4),
+}
 
 
 def train(seed: int, env_steps: int) -> dict[str, Any]:
@@ -68,22 +81,7 @@ def train(seed: int, env_steps: int) -> dict[str, Any]:
                 evaluate(self.model, EPISODES)
                 self.spent += time.perf_counter() - began
 
-    model = PPO(
-        "CnnPolicy",
-        games(8, seed),
-        seed=seed,
-        device="cpu",
-        n_steps=128,
-        batch_size=32,
-        n_epochs=3,
-        gamma=0.99,
-        gae_lambda=0.95,
-        clip_range=0.1,
-        ent_coef=0.01,
-        vf_coef=0.5,
-        max_grad_norm=0.5,
-        learning_rate=lambda remaining: remaining * 2.5e-4,
-    )
+    model = PPO("CnnPolicy", games(8, seed), seed=seed, device="cpu", **SETTINGS)
     evaluations = Evaluations()
     began = time.perf_counter()
     model.learn(env_steps, callback=evaluations)

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 
 from rlplug.errors import ConfigError
-from rlplug_procgen import game_state, simulator
+from rlplug_procgen import environments, game_state, simulator
 from rlplug_procgen.environments import END_EPISODE, ProcgenVectorEnv, make, make_vector
 from rlplug_procgen.games import GAMES
 
@@ -267,6 +267,16 @@ def test_an_option_changes_what_is_seen(build: Any, game: str, changed: dict[str
     plain, _ = build(16, game).reset(seed=2)
     other, _ = build(16, game, **changed).reset(seed=2)
     assert not np.array_equal(plain, other)
+
+
+@pytest.mark.parametrize(
+    ("cores", "num_envs", "threads"), [(2, 8, 0), (2, 15, 0), (2, 16, 2), (16, 64, 4)]
+)
+def test_a_few_games_take_no_threads_and_many_one_for_each_core(
+    monkeypatch, cores, num_envs, threads
+):
+    monkeypatch.setattr(environments.os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert environments._threads_for(num_envs) == threads
 
 
 def test_threads_change_nothing(build: Any) -> None:
