@@ -23,6 +23,7 @@ from benchmarks.growth_replay import BATCH_SIZE, frames, transitions
 from benchmarks.growth_turns import BLOCKS_OF_A_DOUBLING, Effort
 from benchmarks.growth_updates import WIDTH_BATCH, batches, widths
 from rlplug.distributed.session import usable_cores
+from rlplug.train.compute import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, help="replace this file with the page")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     effort = Effort(options.turns, options.seconds)
     lines = introduction(options.only, effort)
     print("\n".join(lines), flush=True)

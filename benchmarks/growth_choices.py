@@ -14,7 +14,7 @@ from rlplug.distributed.session import usable_cores
 from rlplug.nn import linear, optimizer
 from rlplug.nn.precision import has_bfloat16
 from rlplug.resolve import resolve
-from rlplug.train import build
+from rlplug.train import compute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ def choices(_: Effort) -> list[str]:
     precision = resolve("dqn", "cartpole", preset=None).config.agent.network.precision  # type: ignore[attr-defined]  # DQN's agent has one
     return [
         *head("choice", "changes", "that is"),
-        threads_row(build.SMALL_UPDATE, build.LARGE_UPDATE),
+        threads_row(compute.SMALL_UPDATE, compute.LARGE_UPDATE),
         cells(
             "one vector of all parameters",
             f"up to {flat:,} of them; more stay tensors of their own",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmarks.growth_turns import Contender, bars, cells, head, in_turn, three
 from rlplug.distributed import choice
 from rlplug.resolve import resolve
-from rlplug.train.build import build, compute_threads
+from rlplug.train.build import build
+from rlplug.train.compute import compute_threads
 
 if TYPE_CHECKING:
     from benchmarks.growth_turns import Effort

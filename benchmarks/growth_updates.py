@@ -19,7 +19,7 @@ from rlplug.nn.precision import has_bfloat16
 from rlplug.protocols import AgentContext
 from rlplug.resolve import resolve
 from rlplug.seeding import Seeds
-from rlplug.train.build import compute_threads
+from rlplug.train.compute import compute_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

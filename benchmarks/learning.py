@@ -244,6 +244,11 @@ def main() -> None:
     options = parser.parse_args()
     first, last = map(int, options.seeds.split("-"))
     wanted = set(filter(None, options.only.split(",")))
+    known = {name for entry in SUITES[options.suite] for name in (entry.algorithm, entry.key)}
+    if wanted - known:
+        parser.error(
+            f"--only: {options.suite} has no {sorted(wanted - known)}, but {sorted(known)}"
+        )
     store = options.results / f"{options.suite}.json"
     command = f"python -m benchmarks.learning {options.suite} --seeds FIRST-LAST --only ALGORITHM"
     if options.suite in PLUGINS:

@@ -44,22 +44,28 @@ WORK = {
 }
 
 
-def update(work: Work) -> list[float]:
-    """Milliseconds in float32 and in bfloat16."""
+def batch_of(work: Work) -> TransitionBatch:
+    """Transitions that stay the same."""
     ones = torch.ones(work.batch_size)
     observation = np.stack([work.space.sample() for _ in range(work.batch_size)])
-    batch = TransitionBatch(
+    return TransitionBatch(
         torch.from_numpy(observation), torch.randint(6, (work.batch_size,)), ones, 0.99 * ones,
         torch.from_numpy(observation), ones, None,
     )  # fmt: skip
 
-    def made(precision: str) -> DqnAgent:
-        network = {"encoder": work.encoder, "hidden_sizes": [work.hidden_size]}
-        config = DqnConfig.model_validate({"network": {**network, "precision": precision}})
-        actions = gymnasium.spaces.Discrete(6)
-        return DqnAgent(config, AgentContext(work.space, actions, 1, Seeds(0)))
 
-    agents = [made(precision) for precision in ("float32", "bfloat16")]
+def agent_of(work: Work, precision: str) -> DqnAgent:
+    """DQN with this network."""
+    network = {"encoder": work.encoder, "hidden_sizes": [work.hidden_size], "precision": precision}
+    config = DqnConfig.model_validate({"network": network})
+    actions = gymnasium.spaces.Discrete(6)
+    return DqnAgent(config, AgentContext(work.space, actions, 1, Seeds(0)))
+
+
+def update(work: Work) -> list[float]:
+    """Milliseconds in float32 and in bfloat16."""
+    batch = batch_of(work)
+    agents = [agent_of(work, precision) for precision in ("float32", "bfloat16")]
     calls = [lambda agent=agent: agent.update(batch) for agent in agents]
     return [microseconds / 1e3 for microseconds in in_turn(calls, CALLS)]
 

@@ -175,7 +175,10 @@ class Optimizer:
         if threshold is not None:
             gradients = self._gradients()
             norm = _global_norm(gradients)
-            torch._foreach_mul_(gradients, (threshold / (norm + 1e-6)).clamp(max=1.0))
+            scale = (threshold / (norm + 1e-6)).clamp(max=1.0)
+            # asking a GPU would wait for it; in memory a pass over all gradients is what costs
+            if scale.device.type != "cpu" or float(scale) != 1.0:
+                torch._foreach_mul_(gradients, scale)
             self._norm_before_clipping = norm
         self._inner.step()
 

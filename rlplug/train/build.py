@@ -10,7 +10,6 @@ import torch
 
 from rlplug.collect.local import LocalCollector
 from rlplug.distributed.plan import plan_of
-from rlplug.distributed.session import usable_cores
 from rlplug.distributed.start import start_engine, start_workers
 from rlplug.envs.adapter import StepAdapter
 from rlplug.envs.make import make_vector
@@ -24,7 +23,6 @@ from rlplug.train.context import RunContext
 from rlplug.train.evaluation import InlineEvaluation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from rlplug.config import RunConfig
@@ -33,13 +31,6 @@ if TYPE_CHECKING:
     from rlplug.replay.config import ReplayConfig
     from rlplug.replay.priorities import RolloutPriorities
     from rlplug.resolve import Resolved
-
-SMALL_UPDATE = 12_000_000
-"""The policy's weights times rows of a minibatch, below which one thread is the fastest."""
-LARGE_UPDATE = 50_000_000
-"""The same, from which each core takes a thread; between the two, two gain a tenth."""
-USUAL_BATCH = 64
-"""Rows of a minibatch where an agent's settings name no `batch_size`."""
 
 
 def total_env_steps(config: RunConfig) -> int:
@@ -152,31 +143,3 @@ def choose_device(device: str) -> str:
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextlib.contextmanager
-def compute_threads(config: RunConfig, agent: Agent) -> Iterator[int]:
-    """Compute with the configured number of threads, and put the process's own back."""
-    before, threads = torch.get_num_threads(), config.launch.threads
-    if threads == "auto":
-        batch_size = getattr(config.agent, "batch_size", None)
-        threads = _threads_for(agent, batch_size if isinstance(batch_size, int) else USUAL_BATCH)
-    torch.set_num_threads(threads)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(before)
-
-
-def _threads_for(agent: Agent, batch_size: int) -> int:
-    """What measured fastest on 2 cores: one thread, two, or one for each core."""
-    update = batch_size * sum(_numel(tensor) for tensor in agent.policy_weights().values())
-    cores = usable_cores()
-    if update < SMALL_UPDATE:
-        return 1
-    return min(cores, 2) if update < LARGE_UPDATE else cores
-
-
-def _numel(tensor: Any) -> int:
-    """Elements of a weight, whatever framework it comes from."""
-    return int(np.prod(tensor.shape))

@@ -29,7 +29,8 @@ from rlplug.registry.entries import plugin_options
 from rlplug.registry.hooks import hooks_for
 from rlplug.resolve import check, flatten, load_run
 from rlplug.run_folder import RunFolder
-from rlplug.train.build import build, choose_device, compute_threads, total_env_steps
+from rlplug.train.build import build, choose_device, total_env_steps
+from rlplug.train.compute import compute_threads, keep_freed_memory
 from rlplug.train.initial import InitialWeights, take_weights
 from rlplug.train.outputs import Outputs
 from rlplug.train.reporting import open_trackers
@@ -198,6 +199,7 @@ def _train(
 ) -> RunResult:
     """Build the parts, run the loop, and release them."""
     config = resolved.config
+    keep_freed_memory()
     with contextlib.ExitStack() as stack:
         run = stack.enter_context(contextlib.closing(build(resolved, outputs.run_dir)))
         threads = stack.enter_context(compute_threads(config, run.agent))

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
-from rlplug.distributed.session import usable_cores
 from rlplug.errors import EnvironmentFaultError, PluginError
 from rlplug.resolve import resolve
-from rlplug.train.build import build, choose_device, compute_threads, total_env_steps
+from rlplug.train.build import build, choose_device, total_env_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rlplug.config import RunConfig
-    from rlplug.protocols import Agent
     from rlplug.train.context import RunContext
 
 
@@ -114,27 +110,6 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert choose_device("auto") == device
     assert choose_device("cuda:1") == "cuda:1"
-
-
-@pytest.mark.parametrize(
-    ("threads", "size", "expected"),
-    [
-        (3, 10, 3),
-        ("auto", 10, 1),
-        ("auto", 1_000_000, min(2, usable_cores())),
-        ("auto", 5_000_000, usable_cores()),
-    ],
-)
-def test_threads_follow_the_network_and_are_put_back(
-    threads: int | str, size: int, expected: int
-) -> None:
-    before = torch.get_num_threads()
-    launch, agent_config = SimpleNamespace(threads=threads), SimpleNamespace(batch_size=20)
-    config: RunConfig = SimpleNamespace(launch=launch, agent=agent_config)  # type: ignore[assignment]
-    agent: Agent = SimpleNamespace(policy_weights=lambda: {"w": torch.empty(size)})  # type: ignore[assignment]
-    with compute_threads(config, agent) as chosen:
-        assert chosen == torch.get_num_threads() == expected
-    assert torch.get_num_threads() == before
 
 
 def test_the_length_of_a_run_is_its_trainers_steps() -> None:

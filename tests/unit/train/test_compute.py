@@ -1,0 +1,85 @@
+"""What a run takes of its machine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from rlplug.distributed.session import usable_cores
+from rlplug.train.compute import compute_threads, keep_freed_memory
+
+if TYPE_CHECKING:
+    from rlplug.config import RunConfig
+    from rlplug.protocols import Agent
+
+FAULTS_OF_AN_UPDATE = """
+import resource, sys
+import numpy as np
+from rlplug.train.compute import keep_freed_memory
+
+def update():
+    blocks = [np.ones(2 << 20, np.float32) for _ in range(8)]  # 8 MiB each, all touched
+
+kept = keep_freed_memory()
+for _ in range(3):
+    update()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+update()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+PAGES = 8 * 8 * 1024 // 4
+
+
+@pytest.mark.parametrize(
+    ("threads", "size", "expected"),
+    [
+        (3, 10, 3),
+        ("auto", 10, 1),
+        ("auto", 1_000_000, min(2, usable_cores())),
+        ("auto", 5_000_000, usable_cores()),
+    ],
+)
+def test_threads_follow_the_network_and_are_put_back(
+    threads: int | str, size: int, expected: int
+) -> None:
+    before = torch.get_num_threads()
+    launch, agent_config = SimpleNamespace(threads=threads), SimpleNamespace(batch_size=20)
+    config: RunConfig = SimpleNamespace(launch=launch, agent=agent_config)  # type: ignore[assignment]
+    agent: Agent = SimpleNamespace(policy_weights=lambda: {"w": torch.empty(size)})  # type: ignore[assignment]
+    with compute_threads(config, agent) as chosen:
+        assert chosen == torch.get_num_threads() == expected
+    assert torch.get_num_threads() == before
+
+
+def faults_of_an_update(**environment: str) -> tuple[bool, int]:
+    """Whether freed memory was kept, and the pages that an update of 64 MiB asked for."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS_OF_AN_UPDATE],
+        env=environment, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    kept, faults = done.stdout.split()
+    return kept == "True", int(faults)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is Linux's")
+def test_freed_memory_is_there_for_the_next_update() -> None:
+    kept, faults = faults_of_an_update()
+    assert kept
+    assert faults < PAGES // 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator is Linux's")
+def test_what_the_user_sets_for_the_allocator_stands() -> None:
+    kept, faults = faults_of_an_update(MALLOC_TRIM_THRESHOLD_="131072")
+    assert not kept
+    assert faults > PAGES // 10
+
+
+def test_nothing_is_set_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not keep_freed_memory()
