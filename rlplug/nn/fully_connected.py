@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import nn
 
-from rlplug.nn.linear import Linear, gradient_of_inputs, gradient_of_weight, linear
+from rlplug.nn.linear import (
+    Linear,
+    gradient_of_inputs,
+    gradient_of_weight,
+    linear,
+    linear_relu,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -60,9 +66,8 @@ class FullyConnected:
     def __call__(self, features: Tensor) -> Tensor:
         """`[B, D]` -> `[B, outputs]`; call it without gradients. Keeps nothing."""
         for layer, has_relu in self._layers:
-            features = linear(features, layer.weight, layer.bias)
-            if has_relu:
-                features.relu_()
+            product = linear_relu if has_relu else linear
+            features = product(features, layer.weight, layer.bias)
         return features
 
     def forward(self, features: Tensor) -> Tensor:
@@ -70,9 +75,8 @@ class FullyConnected:
         self._inputs = []
         for layer, has_relu in self._layers:
             self._inputs.append(features)
-            features = linear(features, layer.weight, layer.bias)
-            if has_relu:
-                features.relu_()
+            product = linear_relu if has_relu else linear
+            features = product(features, layer.weight, layer.bias)
         return features
 
     def backward(self, slope: Tensor, gradients: Sequence[Tensor]) -> None:

@@ -25,6 +25,8 @@ _HAS_ONEDNN = (
 )
 _MIN_PRODUCTS = 6_000_000
 """Rows · inputs · outputs from which on oneDNN wins: below, its set-up costs what it saves."""
+_MIN_ROWS_OF_A_SUM = 128
+"""Rows from which on oneDNN wins for ∂W: it wants both factors turned, and its result is copied."""
 
 
 class Linear(nn.Linear):
@@ -45,6 +47,13 @@ def linear(features: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return _product(features, weight, bias)
 
 
+def linear_relu(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """max(0, `linear`), without a graph: one operation where oneDNN multiplies."""
+    if _gains(features, weight.numel()):
+        return _product(features, weight, bias, "relu")
+    return F.linear(features, weight, bias).relu_()
+
+
 def gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
     """∂x = ∂y · W: `[B, outputs]` · `[outputs, inputs]` -> `[B, inputs]`, without a graph."""
     return _product(slope, weight.t()) if _gains(slope, weight.numel()) else slope.mm(weight)
@@ -52,7 +61,7 @@ def gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
 
 def gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor) -> None:
     """∂W = ∂yᵀ · x into `out`: `[B, outputs]`ᵀ · `[B, inputs]` -> `[outputs, inputs]`."""
-    if _gains(slope, out.numel()):
+    if len(slope) >= _MIN_ROWS_OF_A_SUM and _gains(slope, out.numel()):
         out.copy_(_product(slope.t(), features.t()))
     else:
         torch.mm(slope.t(), features, out=out)
@@ -100,9 +109,11 @@ def _gains(features: Tensor, weight_size: int) -> bool:
     )
 
 
-def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+def _product(
+    left: Tensor, right: Tensor, bias: Tensor | None = None, activation: str = "none"
+) -> Tensor:
     """`[..., K]` · `[N, K]`ᵀ -> `[..., N]`."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, activation, [], "")
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optree
 import torch
 from gymnasium import spaces
 from torch import nn
@@ -53,7 +54,8 @@ class Actor(nn.Module):
     def forward(self, observation: Tree) -> Distribution:
         """`[B, *obs]` -> a distribution of `[B]` actions."""
         visible, mask = self.split_mask(observation)
-        with self.precision(self):
+        rows = len(optree.tree_leaves(visible)[0])
+        with self.precision(self, rows=rows):
             parameters = self.layers(self.encoder(visible))
         return self.actions.build(parameters, mask)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import optree
 import torch
 from gymnasium import spaces
 from torch import nn
@@ -47,7 +48,8 @@ class Actor(nn.Module):
 
     def forward(self, observation: Tree) -> Tensor:
         """`[B, *obs]` -> `[B, D]` in [−1, 1]."""
-        with self.precision(self):
+        rows = len(optree.tree_leaves(observation)[0])
+        with self.precision(self, rows=rows):
             outputs: Tensor = self.layers(self.encoder(observation))
         return torch.tanh(outputs)
 

@@ -13,6 +13,7 @@ from rlplug.nn.linear import Linear
 def _path(request, monkeypatch):
     """Each test on either way to multiply, whatever would gain."""
     monkeypatch.setattr(module, "_MIN_PRODUCTS", request.param)
+    monkeypatch.setattr(module, "_MIN_ROWS_OF_A_SUM", 32)
 
 
 def network(*, relus=(True, True)):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rlplug.nn import linear as module
-from rlplug.nn.linear import Linear, ensemble_linear, linear
+from rlplug.nn.linear import Linear, ensemble_linear, gradient_of_weight, linear, linear_relu
 
 
 @pytest.fixture(params=[0, 10**12], ids=["oneDNN", "common"], autouse=True)
@@ -34,6 +34,22 @@ def test_product_and_gradients_are_those_of_float64(lead, inputs, outputs):
         gradients, torch.autograd.grad(expected, double, slope.double()), strict=True
     ):
         torch.testing.assert_close(one.double(), its_double, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_relu_after_a_product_is_relu_of_the_product(rows):
+    features, weight, bias = drawn(rows, 5), drawn(8, 5), drawn(8)
+    with torch.inference_mode():
+        expected = linear(features, weight, bias).relu()
+        assert torch.equal(linear_relu(features, weight, bias), expected)
+
+
+@pytest.mark.parametrize("rows", [127, 128])
+def test_gradient_of_a_weight_is_the_sum_over_rows(rows):
+    slope, features, out = drawn(rows, 8), drawn(rows, 5), torch.full((8, 5), torch.nan)
+    gradient_of_weight(slope, features, out=out)
+    expected = (slope.double().T @ features.double()).float()
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("members", [1, 2, 3])
