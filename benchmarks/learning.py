@@ -184,7 +184,8 @@ def table(suite: str, results: dict[str, Any], command: str) -> str:
     if suite in PLUGINS:
         for entry in SUITES[suite]:
             lines += curves(results.get(entry.key, []))
-        lines += beside(RESULTS / f"{suite}-beside.json")
+        for store in sorted(RESULTS.glob(f"{suite}-beside*.json")):
+            lines += beside(store)
     if suite in REMARKS:
         lines += ["", REMARKS[suite]]
     return "\n".join([*lines, ""])
@@ -216,9 +217,7 @@ def curves(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def beside(store: Path) -> list[str]:
-    """Somebody else's curves for the same number of steps, where a file has some."""
-    if not store.exists():
-        return []
+    """Curves to compare with, for the same number of steps: somebody else's, or a twin's."""
     kept = json.loads(store.read_text())
     columns: dict[str, list[list[float]]] = kept["curves"]
     lines = ["", kept["text"], ""]
@@ -227,6 +226,29 @@ def beside(store: Path) -> list[str]:
         values = (f"{value:.1f}" for _, value in points)
         lines.append(f"| {points[0][0]:,} | {' | '.join(values)} |")
     return lines
+
+
+def keep(suite: str, entry: Entry, runs: list[dict[str, Any]], command: str, folder: Path) -> str:
+    """Write an entry's runs into the suite's JSON, and its page, which is returned."""
+    store = folder / f"{suite}.json"
+    # read each time: another process may have added its part meanwhile
+    results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
+    results[entry.key] = runs
+    store.write_text(json.dumps(results, indent=1) + "\n")
+    page = table(suite, results, command)
+    (folder / f"{suite}.md").write_text(page)
+    return page
+
+
+def keep_twin(suite: str, name: str, runs: list[dict[str, Any]], command: str, folder: Path) -> str:
+    """Write the curves of another setting, which the suite's page shows below its own."""
+    kept = {
+        "text": f"The same with {name}: `{command}`; {versions(suite)}.",
+        "curves": {f"{name}, seed {run['seed']}": run["curve"] for run in runs},
+    }
+    store = folder / f"{suite}-beside-{name}.json"
+    store.write_text(json.dumps(kept, indent=1) + "\n")
+    return "\n".join(beside(store))
 
 
 def main() -> None:
@@ -241,6 +263,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     parser.add_argument("--steps", type=lambda text: int(float(text)), help="for a short look")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--twin", metavar="NAME", help="keep the curves below the suite's own")
     options = parser.parse_args()
     first, last = map(int, options.seeds.split("-"))
     wanted = set(filter(None, options.only.split(",")))
@@ -249,7 +272,7 @@ def main() -> None:
         parser.error(
             f"--only: {options.suite} has no {sorted(wanted - known)}, but {sorted(known)}"
         )
-    store = options.results / f"{options.suite}.json"
+    folder: Path = options.results
     command = f"python -m benchmarks.learning {options.suite} --seeds FIRST-LAST --only ALGORITHM"
     if options.suite in PLUGINS:
         command = shlex.join(["python", "-m", "benchmarks.learning", *sys.argv[1:]])
@@ -262,15 +285,13 @@ def main() -> None:
                 Job(options.suite, taken, seed, tuple(options.settings))
                 for seed in range(first, last + 1)
             ]
-            figures = []
+            figures: list[dict[str, Any]] = []
             for _, run in pool.map(run_job, jobs):
                 figures.append(run)
-                # read again: another process may have added its part meanwhile
-                results: dict[str, Any] = json.loads(store.read_text()) if store.exists() else {}
-                results[entry.key] = list(figures)
-                store.write_text(json.dumps(results, indent=1) + "\n")
-                page = table(options.suite, results, command)
-                (options.results / f"{options.suite}.md").write_text(page)
+                if options.twin:
+                    page = keep_twin(*(options.suite, options.twin, figures, command), folder)
+                else:
+                    page = keep(options.suite, entry, figures, command, folder)
             print(page, flush=True)
 
 

@@ -203,6 +203,7 @@ class VectorEncoder(Encoder):
             layers += [Linear(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.num_features = sizes[-1]
+        self._flatten = (flatten,)  # in a tuple, where torch does not take it for a second part
 
     def forward(self, observation: Tensor) -> Tensor:
         """`[B, *obs]` -> `[B, D]`."""
@@ -211,7 +212,7 @@ class VectorEncoder(Encoder):
 
     def flatten(self, observation: Tensor) -> Tensor:
         """`[B, *obs]` -> the vector `[B, ...]` that the first layer takes."""
-        flat: Tensor = self.layers[0](observation)
+        flat: Tensor = self._flatten[0].forward(observation)
         return flat
 
     @property

@@ -175,10 +175,12 @@ class Optimizer:
         if threshold is not None:
             gradients = self._gradients()
             norm = _global_norm(gradients)
-            scale = (threshold / (norm + 1e-6)).clamp(max=1.0)
-            # asking a GPU would wait for it; in memory a pass over all gradients is what costs
-            if scale.device.type != "cpu" or float(scale) != 1.0:
-                torch._foreach_mul_(gradients, scale)
+            if norm.device.type == "cpu":
+                scale = threshold / (float(norm) + 1e-6)
+                if not scale >= 1.0:  # not a number, too, as torch's own function has it
+                    torch._foreach_mul_(gradients, scale)
+            else:  # to ask a GPU how large it is would be to wait for it
+                torch._foreach_mul_(gradients, (threshold / (norm + 1e-6)).clamp(max=1.0))
             self._norm_before_clipping = norm
         self._inner.step()
 

@@ -1,10 +1,10 @@
 """Fewer bits for the products that take the time, and float32 for everything else.
 
 Weights, optimizer, last layers and losses stay float32; encoders and hidden layers multiply in
-bfloat16 where that is asked for (torch's autocast), learning and acting alike, but for value-based
-policies that act for a few environments. A product of bfloat16 keeps 8 bits of each number: enough
-for features, too few for an estimate whose differences decide (two action values of 100 and 100.2
-would be one), which is why last layers are left out.
+bfloat16 where that is asked for (torch's autocast), learning and acting alike, but where a policy
+that learns from a replay acts for a few environments. A product of bfloat16 keeps 8 bits of each
+number: enough for features, too few for an estimate whose differences decide (two action values of
+100 and 100.2 would be one), which is why last layers are left out.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Precision:
 
         Args:
             network: Whose products they are.
-            rows: Of the minibatch, where nobody learns from what comes of it: for a few, casting
-                the weights takes a CPU longer than the products.
+            rows: Of the minibatch, where learning does not rely on how it was acted: for a few,
+                casting the weights takes a CPU longer than the products.
         """
         if self.name == "float32" or (self.name == "auto" and not self._has_convolutions):
             return _FLOAT32

@@ -6,6 +6,7 @@ each loss makes that impossible for about 2 µs.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rlplug.errors import ShapeError
@@ -28,14 +29,20 @@ def check_shapes(where: str, **tensors: tuple[Tensor, str]) -> None:
     """
     lengths: dict[str, int] = {}
     for name, (tensor, axes) in tensors.items():
-        expected = axes.split()
-        shape = tuple(tensor.shape)
-        if len(shape) != len(expected) or any(
-            lengths.setdefault(axis, length) != length
-            for axis, length in zip(expected, shape, strict=True)
-        ):
-            known = ", ".join(f"{axis}={lengths[axis]}" for axis in expected if axis in lengths)
-            raise ShapeError(
-                f"{where}: {name} has shape {list(shape)}, expected [{', '.join(expected)}]"
-                + (f" with {known}." if known else ".")
-            )
+        expected, shape = _split(axes), tensor.shape
+        if len(shape) == len(expected):
+            for axis, length in zip(expected, shape):  # noqa: B905  # checked, and called often
+                if lengths.setdefault(axis, length) != length:
+                    break
+            else:
+                continue
+        known = ", ".join(f"{axis}={lengths[axis]}" for axis in expected if axis in lengths)
+        raise ShapeError(
+            f"{where}: {name} has shape {list(shape)}, expected [{', '.join(expected)}]"
+            + (f" with {known}." if known else ".")
+        )
+
+
+@cache
+def _split(axes: str) -> tuple[str, ...]:
+    return tuple(axes.split())

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from rlplug.config import RunConfig
     from rlplug.protocols import Agent
 
-SMALL_UPDATE = 12_000_000
+SMALL_UPDATE = 4_000_000
 """The policy's weights times rows of a minibatch, below which one thread is the fastest."""
 LARGE_UPDATE = 50_000_000
-"""The same, from which each core takes a thread; between the two, two gain a tenth."""
+"""The same, from which each core takes a thread; between the two, two gain a fifth."""
 USUAL_BATCH = 64
 """Rows of a minibatch where an agent's settings name no `batch_size`."""
 
