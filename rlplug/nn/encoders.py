@@ -247,8 +247,11 @@ class ImageInput(nn.Module):
             image = image.flatten(1, 2)  # [B, S, C, H, W] -> [B, S * C, H, W]
         # convolutions take a fifth less time on a CPU when the channels of a pixel lie together
         image = image.contiguous(memory_format=torch.channels_last)
-        # bytes were cast above, so that these numbers are our own
-        return image if self.scale is None else image.mul_(self.scale)
+        if self.scale is None:
+            return image
+        # what was cast from bytes is a copy, and ours to write to
+        is_copy = observation.dtype is torch.uint8
+        return image.mul_(self.scale) if is_copy else image * self.scale
 
 
 def _channels_last(shape: tuple[int, ...]) -> bool:

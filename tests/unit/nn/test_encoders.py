@@ -56,6 +56,14 @@ def test_encoding_leaves_the_observation_as_it_was(config, dtype):
     assert torch.equal(observation, before)
 
 
+def test_bytes_that_come_as_floats_stay_as_they_were():
+    encoder = build_encoder(NatureCnn(), image_space(1, 36, 36))
+    observation = torch.full((2, 1, 36, 36), 255.0).contiguous(memory_format=torch.channels_last)
+    expected = encoder(observation.to(torch.uint8))
+    torch.testing.assert_close(encoder(observation), expected)
+    assert observation.eq(255.0).all()
+
+
 def test_float_images_are_not_scaled():
     as_bytes = build_encoder(NatureCnn(), image_space(36, 36, 1))
     as_floats = build_encoder(NatureCnn(), image_space(36, 36, 1, dtype=np.float32))
