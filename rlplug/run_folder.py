@@ -367,9 +367,8 @@ def _config_text(config: RunConfig) -> bytes:
     try:
         return write(config.model_dump(mode="json")).encode()
     except PydanticSerializationError as error:
-        raise ConfigError(
-            f"A setting cannot be written to {_CONFIG}: {error}. Give plain values."
-        ) from error
+        message = f"A setting cannot be written to {_CONFIG}: {error}. Give plain values."
+        raise ConfigError(message) from error
 
 
 def _record_text(record: RunRecord) -> bytes:

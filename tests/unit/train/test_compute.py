@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+import rlplug
 from rlplug.distributed.session import usable_cores
+from rlplug.train import run
 from rlplug.train.compute import compute_threads, keep_freed_memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rlplug.config import RunConfig
     from rlplug.protocols import Agent
 
@@ -83,3 +87,11 @@ def test_what_the_user_sets_for_the_allocator_stands() -> None:
 def test_nothing_is_set_on_other_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_freed_memory()
+
+
+def test_a_run_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(run, "keep_freed_memory", lambda: calls.append("kept"))
+    quiet = {"tracking.console": "off", "evaluate.final_episodes": 1}
+    rlplug.train("dqn", "cartpole", steps=16, run_dir=tmp_path, **quiet)
+    assert calls == ["kept"]

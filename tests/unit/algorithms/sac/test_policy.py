@@ -133,3 +133,13 @@ def test_it_keeps_no_recurrent_state() -> None:
     assert policy.initial_state(4) is None
     assert policy.reset(None, np.ones(4, np.bool_)) is None
     assert policy.metrics() == {}
+
+
+@pytest.mark.parametrize(("rows", "is_float32"), [(1, True), (15, True), (16, False)])
+def test_few_rows_are_acted_for_in_float32(rows: int, is_float32: bool) -> None:
+    actions = []
+    for precision in ("float32", "bfloat16"):
+        network = {"hidden_sizes": [8], "precision": precision}
+        policy = SacPolicy(SacConfig(network=network), policy_context(BOX, rows, 0))
+        actions.append(policy.act(observe(rows), None, mode="greedy").action)
+    assert np.array_equal(*actions) == is_float32

@@ -126,3 +126,13 @@ def test_a_loaded_policy_continues_draw_by_draw(kind: str) -> None:
 
 def test_metrics_tell_the_noise() -> None:
     assert make_policy().metrics() == {"noise_scale": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize(("rows", "is_float32"), [(1, True), (15, True), (16, False)])
+def test_few_rows_are_acted_for_in_float32(rows: int, is_float32: bool) -> None:
+    actions = []
+    for precision in ("float32", "bfloat16"):
+        network = {"hidden_sizes": [8], "precision": precision}
+        policy = Td3Policy(Td3Config(network=network), policy_context(BOX, rows, 0))
+        actions.append(policy.act(observe(rows), None, mode="greedy").action)
+    assert np.array_equal(*actions) == is_float32
