@@ -26,7 +26,7 @@ _HAS_ONEDNN = (
 _MIN_PRODUCTS = 6_000_000
 """Rows · inputs · outputs from which on oneDNN wins: below, its set-up costs what it saves."""
 _MIN_ROWS_OF_A_SUM = 128
-"""Rows from which on oneDNN wins for ∂W: it wants both factors turned, and its result is copied."""
+"""Fewer rows of ∂W go the common way: oneDNN wants them turned first, and its result copied."""
 
 
 class Linear(nn.Linear):
