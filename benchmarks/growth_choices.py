@@ -91,7 +91,7 @@ def choices(_: Effort) -> list[str]:
     products = linear._MIN_PRODUCTS
     wide = smallest(lambda width: WIDTH_BATCH * width**2 >= products)
     many = smallest(lambda rows: rows * BATCH_WIDTH**2 >= products)
-    has = "has both" if linear._HAS_ONEDNN else "lacks one of them"
+    takes = "is" if linear._TAKES_ONEDNN else "is not"
     half = "does" if has_bfloat16("cpu") else "does not"
     flat_to = smallest(lambda width: parameters(width) > flat) - 1
     launchers = "; ".join(map(launcher_line, ("ppo", "dqn")))
@@ -107,8 +107,8 @@ def choices(_: Effort) -> list[str]:
         ),
         cells(
             "products by oneDNN",
-            f"rows · inputs · outputs of {products:,} or more, in float32, on a CPU with AVX-512 "
-            f"and a torch with the operator (here it {has})",
+            f"rows · inputs · outputs of {products:,} or more, in float32, where AVX-512 is wider "
+            f"than what MKL takes: AMD's processors from Zen 5 on (this {takes} one)",
             f"at batch {WIDTH_BATCH} a layer of {wide:,} × {wide:,} units; of {BATCH_WIDTH} × "
             f"{BATCH_WIDTH}, batch {many:,}",
         ),

@@ -1,14 +1,17 @@
 """Matrix products in float32 at the speed that the processor has.
 
 On a CPU, torch multiplies float32 matrices by MKL, which keeps to AVX2 on processors that are not
-Intel's. oneDNN, which torch brings too and uses for convolutions, takes AVX-512 on all of them:
-products of these networks' sizes take 0.45 to 0.65 of the time, in the same precision (see
-docs/decisions/0031). What is too small to gain, and whatever is not float32 on such a CPU, goes
+Intel's. oneDNN, which torch brings too and uses for convolutions, takes AVX-512 on all of them.
+Where that is twice as wide, on AMD's processors from Zen 5 on, products of these networks' sizes
+take 0.45 to 0.65 of the time, in the same precision; on Zen 4 and on Intel's MKL is the faster one
+(docs/decisions/0031). What is too small to gain, and whatever is not float32 on such a CPU, goes
 the common way.
 """
 
 from __future__ import annotations
 
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,15 +21,34 @@ from torch.nn import functional as F  # noqa: N812  # torch's own convention
 if TYPE_CHECKING:
     from torch import Tensor
 
+_ZEN_5 = 26
+"""Its family; 25 has AVX-512 too, and computes it in two halves."""
+
+
+def _is_wider_than_mkl(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this is a processor of AMD whose vectors are twice as wide as what MKL uses.
+
+    Args:
+        cpuinfo: What Linux says of the processors; systems without it count as no.
+    """
+    if not cpuinfo.exists():
+        return False
+    with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+        first = [line.partition(":") for line in takewhile(str.strip, lines)]
+    of_first = {name.strip(): value.strip() for name, _, value in first}
+    family = of_first.get("cpu family", "")
+    is_zen_5 = family.isdecimal() and int(family) >= _ZEN_5
+    return of_first.get("vendor_id") == "AuthenticAMD" and is_zen_5
+
+
 _HAS_ONEDNN = (
     torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     and torch.backends.cpu.get_cpu_capability() == "AVX512"
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
+_TAKES_ONEDNN = _HAS_ONEDNN and _is_wider_than_mkl()
 _MIN_PRODUCTS = 6_000_000
 """Rows · inputs · outputs from which on oneDNN wins: below, its set-up costs what it saves."""
-_MIN_ROWS_OF_A_SUM = 128
-"""Fewer rows of ∂W go the common way: oneDNN wants them turned first, and its result copied."""
 
 
 class Linear(nn.Linear):
@@ -60,8 +82,13 @@ def gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
 
 
 def gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor) -> None:
-    """∂W = ∂yᵀ · x into `out`: `[B, outputs]`ᵀ · `[B, inputs]` -> `[outputs, inputs]`."""
-    if len(slope) >= _MIN_ROWS_OF_A_SUM and _gains(slope, out.numel()):
+    """∂W = ∂yᵀ · x into `out`: `[B, outputs]`ᵀ · `[B, inputs]` -> `[outputs, inputs]`.
+
+    Slope and features are of one dtype, `out` of theirs or wider.
+    """
+    if slope.dtype is not out.dtype:
+        out.copy_(slope.t().mm(features))
+    elif _gains(slope, out.numel()):
         out.copy_(_product(slope.t(), features.t()))
     else:
         torch.mm(slope.t(), features, out=out)
@@ -90,7 +117,10 @@ def ensemble_gradient_of_inputs(slope: Tensor, weight: Tensor) -> Tensor:
 
 
 def ensemble_gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor) -> None:
-    """`[C, B, inputs]`ᵀ · `[C, B, outputs]` -> `[C, inputs, outputs]` into `out`."""
+    """`[C, B, inputs]`ᵀ · `[C, B, outputs]` -> `[C, inputs, outputs]` into `out`, as above."""
+    if slope.dtype is not out.dtype:
+        out.copy_(torch.bmm(features.transpose(1, 2), slope))
+        return
     if not _gains(slope[0], out[0].numel()):
         torch.bmm(features.transpose(1, 2), slope, out=out)
         return
@@ -101,7 +131,7 @@ def ensemble_gradient_of_weight(slope: Tensor, features: Tensor, *, out: Tensor)
 def _gains(features: Tensor, weight_size: int) -> bool:
     rows = features.numel() // features.shape[-1]
     return (
-        _HAS_ONEDNN
+        _TAKES_ONEDNN
         and rows * weight_size >= _MIN_PRODUCTS
         and features.dtype is torch.float32
         and features.device.type == "cpu"

@@ -11,6 +11,7 @@ from rlplug.nn.linear import Linear, ensemble_linear, gradient_of_weight, linear
 @pytest.fixture(params=[0, 10**12], ids=["oneDNN", "common"], autouse=True)
 def _path(request, monkeypatch):
     """Each test on either way to multiply, whatever would gain."""
+    monkeypatch.setattr(module, "_TAKES_ONEDNN", module._HAS_ONEDNN)
     monkeypatch.setattr(module, "_MIN_PRODUCTS", request.param)
 
 
@@ -44,7 +45,7 @@ def test_relu_after_a_product_is_relu_of_the_product(rows):
         assert torch.equal(linear_relu(features, weight, bias), expected)
 
 
-@pytest.mark.parametrize("rows", [127, 128])
+@pytest.mark.parametrize("rows", [1, 7, 128])
 def test_gradient_of_a_weight_is_the_sum_over_rows(rows):
     slope, features, out = drawn(rows, 8), drawn(rows, 5), torch.full((8, 5), torch.nan)
     gradient_of_weight(slope, features, out=out)
@@ -109,3 +110,32 @@ def test_other_precisions_go_the_common_way():
     assert linear(drawn(6, 5).double(), weight.double(), None).dtype is torch.float64
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert linear(drawn(6, 5), weight, None).dtype is torch.bfloat16
+
+
+ZEN_4 = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel name\t: EPYC\n\n"
+ZEN_5 = ZEN_4.replace("25", "26")
+INTEL = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n\n"
+ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nCPU implementer\t: 0x41\n\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "is_wider"),
+    [
+        (ZEN_5, True),
+        (ZEN_5 + INTEL, True),  # the first processor speaks for all
+        (ZEN_4, False),
+        (INTEL, False),
+        (INTEL.replace("6", "26"), False),
+        (ZEN_5.replace("26", "?"), False),
+        (ARM, False),
+        ("", False),
+    ],
+)
+def test_onednn_is_taken_where_vectors_are_wider_than_mkls(cpuinfo, is_wider, tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text(cpuinfo)
+    assert module._is_wider_than_mkl(path) is is_wider
+
+
+def test_a_system_that_says_nothing_of_its_processor_goes_the_common_way(tmp_path):
+    assert not module._is_wider_than_mkl(tmp_path / "cpuinfo")
