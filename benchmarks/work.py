@@ -19,6 +19,17 @@ class Arithmetic(NamedTuple):
     updates_per_iteration: int
 
 
+class TargetCopy(NamedTuple):
+    """How often weights are copied to the target.
+
+    We count updates, the peer environment steps: one that counts fewer than it collects at once
+    copies before each burst of updates, and never within.
+    """
+
+    every_updates: int
+    every_env_steps: int
+
+
 class Work(NamedTuple):
     """One training run, twice: by us and by the peer."""
 
@@ -40,7 +51,7 @@ def _dqn(
     env_steps: int,
     capacity: int,
     warmup_env_steps: int,
-    target_update_every_updates: int,
+    target_copy: TargetCopy,
     n_step: int = 1,
     target_update_rate: float = 1.0,
 ) -> Work:
@@ -57,7 +68,7 @@ def _dqn(
             "agent.batch_size": arithmetic.batch_size,
             "agent.optimizer.learning_rate": arithmetic.learning_rate,
             "agent.optimizer.max_gradient_norm": 10.0,
-            "agent.target_update_every_updates": target_update_every_updates,
+            "agent.target_update_every_updates": target_copy.every_updates,
             "agent.target_update_rate": target_update_rate,
             "agent.network.encoder": {"kind": "mlp", "hidden_sizes": [first]},
             "agent.network.hidden_sizes": rest,
@@ -78,7 +89,7 @@ def _dqn(
             "learning_starts": warmup_env_steps,
             "train_freq": collected // arithmetic.num_envs,
             "gradient_steps": updates,
-            "target_update_interval": target_update_every_updates,
+            "target_update_interval": target_copy.every_env_steps,
             "tau": target_update_rate,
             "n_steps": n_step,
             "exploration_fraction": 0.16,
@@ -175,7 +186,7 @@ WORK = {
         env_steps=20_480,
         capacity=100_000,
         warmup_env_steps=1_000,
-        target_update_every_updates=1,
+        target_copy=TargetCopy(every_updates=1, every_env_steps=1),
         n_step=16,
         target_update_rate=0.02,
     ),
@@ -185,7 +196,7 @@ WORK = {
         env_steps=20_480,
         capacity=100_000,
         warmup_env_steps=1_000,
-        target_update_every_updates=10,
+        target_copy=TargetCopy(every_updates=128, every_env_steps=10),
     ),
     "W1j": _dqn(
         "DQN CartPole-v1, 1 update of batch 32 per step, MLP 512-512",
@@ -193,7 +204,7 @@ WORK = {
         env_steps=6_000,
         capacity=50_000,
         warmup_env_steps=2_000,
-        target_update_every_updates=500,
+        target_copy=TargetCopy(every_updates=500, every_env_steps=500),
     ),
     "W2": Work(
         "PPO CartPole-v1, 8 environments of 32 steps, 20 epochs of batch 256, MLPs 64-64",
