@@ -243,6 +243,18 @@ class BoxActions(nn.Module):
         mean, log_std = parameters.chunk(2, dim=-1)
         return self.family(mean, (log_std + self.initial_log_std).clamp(*_LOG_STD_RANGE))
 
+    def slope_of_parameters(
+        self, built: SquashedGaussian, of_mean: Tensor, of_log_std: Tensor
+    ) -> Tensor:
+        """From slopes `[B, D]` at what `build` made of `[B, 2 · D]` parameters to that at these.
+
+        None comes from beyond the range of the log standard deviation.
+        """
+        low, high = _LOG_STD_RANGE
+        log_std = built.gaussian.log_std
+        inside = (log_std > low).logical_and_(log_std < high)
+        return torch.cat((of_mean, of_log_std * inside), dim=1)
+
     def to_environment(self, action: Tensor) -> Tensor:
         """`[B, D]` -> `[B, *shape]`."""
         return _in_shape(self.center + self.half_width * action, self.shape).to(self.dtype)

@@ -276,7 +276,10 @@ class SquashedGaussian:
 
     def sample_with_log_prob(self, generator: Generator) -> tuple[Tensor, Tensor]:
         """`[B, D]` and `[B]`, exact at the ends too: the tanh is never inverted."""
-        raw, log_prob = self.gaussian.sample_with_log_prob(generator)
+        return self.squashed(*self.gaussian.sample_with_log_prob(generator))
+
+    def squashed(self, raw: Tensor, log_prob: Tensor) -> tuple[Tensor, Tensor]:
+        """A draw `[B, D]` of the Gaussian and its log-density `[B]`, as those after the tanh."""
         return raw.tanh(), log_prob - _log_tanh_slope(raw).sum(dim=-1)
 
     def mode(self) -> Tensor:

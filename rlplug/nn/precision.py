@@ -40,6 +40,11 @@ class Precision:
         self.name = name
         self._has_convolutions = any(isinstance(part, nn.Conv2d) for part in layers.modules())
 
+    @property
+    def hidden_dtype(self) -> torch.dtype:
+        """Of the products of layers on a vector that are no convolutions, but for the last."""
+        return torch.bfloat16 if self.name == "bfloat16" else torch.float32
+
     def __call__(
         self, network: nn.Module, *, rows: int = _ENOUGH_ROWS
     ) -> AbstractContextManager[Any]:

@@ -38,21 +38,20 @@ from typing import TYPE_CHECKING
 import torch
 from gymnasium import spaces
 
+from rlplug.algorithms.sac.gradient import Networks, build_gradient
 from rlplug.algorithms.sac.network import build_actor, build_critic
 from rlplug.algorithms.sac.policy import SacPolicy
 from rlplug.algorithms.sac.soft_values import AllActions, DrawnActions
 from rlplug.algorithms.sac.temperature import build_temperature
 from rlplug.data import TransitionBatch, UpdateResult, Weights
-from rlplug.nn.critic import frozen
 from rlplug.nn.optimizer import build_optimizer
 from rlplug.ops.policy_losses import one_step_target
-from rlplug.ops.shapes import check_shapes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from rlplug.algorithms.sac.config import DiscreteSacConfig, SacConfig
-    from rlplug.algorithms.sac.soft_values import ActionKind, SoftValue
+    from rlplug.algorithms.sac.soft_values import ActionKind
     from rlplug.protocols import AgentContext, PolicyContext, State
 
 
@@ -80,47 +79,35 @@ class SacAgent:
             if isinstance(context.action_space, spaces.Discrete)
             else DrawnActions(self.actor, self.generator)
         )
+        networks = Networks(
+            self.actor,
+            self.critic,
+            self.target_critic,
+            self.actor_optimizer,
+            self.critic_optimizer,
+        )
+        self.gradient = build_gradient(networks, self.kind)
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step of critics, actor, temperature and targets; priorities are mean |TD errors|."""
-        temperature = self.temperature.value
-        critic_loss, q_values, td_errors = self._update_critic(batch, temperature)
-        actor_loss, policy = self._update_actor(batch, temperature)
-        self.temperature.update(policy.entropy, batch.importance_weight)
-        self._update_target()
-        metrics = {
-            "critic_loss": critic_loss.detach(),
-            "actor_loss": actor_loss.detach(),
-            "q_value": q_values.detach().mean(),
-            "entropy": policy.entropy.detach().mean(),
-            "temperature": temperature,
-        }
-        return UpdateResult(metrics, td_errors.detach().abs().mean(dim=0))
-
-    def _update_critic(
-        self, batch: TransitionBatch, temperature: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss `[]`, estimates `[C, B]` and their errors `[C, B]` before the step."""
-        with torch.no_grad():
-            following = self.kind.soft_value(
-                self.target_critic, batch.next_observation, temperature
-            )
+        with self.gradient.region():
+            temperature = self.temperature.value
+            following = self.gradient.following(batch, temperature)
             target = one_step_target(batch.reward, batch.discount, following.value)  # [B]
-        q_values = self.kind.taken(self.critic, batch.observation, batch.action)
-        td_errors = q_values - target
-        loss = _weighted_mean(0.5 * td_errors.square().sum(dim=0), batch.importance_weight)
-        self.critic_optimizer.step(loss)
-        return loss, q_values, td_errors
-
-    def _update_actor(
-        self, batch: TransitionBatch, temperature: Tensor
-    ) -> tuple[Tensor, SoftValue]:
-        """Loss `[]`, and what the policy was worth before the step."""
-        with frozen(self._critic_parameters):
-            policy = self.kind.soft_value(self.critic, batch.observation, temperature)
-            loss = _weighted_mean(-policy.value, batch.importance_weight)
-            self.actor_optimizer.step(loss)
-        return loss, policy
+            critics = self.gradient.of_critics(batch, target)
+            self.critic_optimizer.apply()
+            actor_loss, policy = self.gradient.of_actor(batch, temperature)
+            self.actor_optimizer.apply()
+            self.temperature.update(policy.entropy, batch.importance_weight)
+            self._update_target()
+            metrics = {
+                "critic_loss": critics.loss,
+                "actor_loss": actor_loss,
+                "q_value": critics.q_values.mean(),
+                "entropy": policy.entropy.mean(),
+                "temperature": temperature,
+            }
+            return UpdateResult(metrics, critics.td_errors.abs().mean(dim=0))
 
     @torch.no_grad()
     def _update_target(self) -> None:
@@ -172,9 +159,3 @@ class SacAgent:
         self.critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.temperature.load_state_dict(state["temperature"])
         self.generator.set_state(state["generator"])
-
-
-def _weighted_mean(loss: Tensor, importance_weight: Tensor) -> Tensor:
-    """`[B]` and `[B]` -> `[]`."""
-    check_shapes("update", loss=(loss, "B"), importance_weight=(importance_weight, "B"))
-    return (importance_weight * loss).mean()

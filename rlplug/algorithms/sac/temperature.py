@@ -99,16 +99,19 @@ class LearnedTemperature:
         self.optimizer = build_optimizer(
             config.optimizer, [self.log_temperature], total_env_steps=context.total_env_steps
         )
+        (self._gradient,) = self.optimizer.gradients()
 
     @property
     def value(self) -> Tensor:
         """`[]` now, without gradient."""
         return self.log_temperature.detach().exp()
 
+    @torch.no_grad()
     def update(self, entropy: Tensor, importance_weight: Tensor) -> None:
         """One step: up while the mean of the `[B]` entropies is below the target."""
         loss = temperature_loss(self.log_temperature, entropy, self.target_entropy)
-        self.optimizer.step((importance_weight * loss).mean())
+        torch.mean(importance_weight * loss, dim=(), out=self._gradient)  # α is its own slope
+        self.optimizer.apply()
 
     def set_progress(self, env_steps: int) -> None:
         """Move the learning rate along its decay."""

@@ -261,7 +261,9 @@ def test_the_actor_step_leaves_no_gradient_in_the_critics(kind: str) -> None:
     agent = make_agent(kind)
     agent.update(batch_for(kind))
     norm = agent.critic_optimizer.gradient_norm()
-    agent._update_actor(batch_for(kind), agent.temperature.value)
+    with agent.gradient.region():
+        agent.gradient.following(batch_for(kind), agent.temperature.value)
+        agent.gradient.of_actor(batch_for(kind), agent.temperature.value)
     assert agent.critic_optimizer.gradient_norm() == norm
     assert all(parameter.requires_grad for parameter in agent.critic.parameters())
 
