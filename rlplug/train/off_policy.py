@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, cast
 
+from rlplug.train.compute import subnormals_as_zero
+
 if TYPE_CHECKING:
     from rlplug.protocols import State
     from rlplug.train.config import OffPolicyConfig
@@ -61,11 +63,12 @@ class OffPolicyTrainer:
         agent.set_progress(collector.env_steps)
         self.replay.set_progress(collector.env_steps)
         due = self._updates_due(collector.env_steps)
-        for batch in self.replay.minibatches(due, self.batch_size):
-            metrics, priorities = agent.update(batch)
-            if priorities is not None:
-                self.replay.update_priorities(batch.replay_index, priorities)
-            self.supervisor.record(metrics)
+        with subnormals_as_zero():
+            for batch in self.replay.minibatches(due, self.batch_size):
+                metrics, priorities = agent.update(batch)
+                if priorities is not None:
+                    self.replay.update_priorities(batch.replay_index, priorities)
+                self.supervisor.record(metrics)
         if due:
             self.num_updates += due
             collector.set_weights(agent.policy_weights, self.num_updates)

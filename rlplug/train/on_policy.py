@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rlplug.protocols import Agent
+from rlplug.train.compute import subnormals_as_zero
 from rlplug.train.whole_episodes import WholeEpisodes, have_all_ended
 
 if TYPE_CHECKING:
@@ -77,9 +78,10 @@ class OnPolicyTrainer:
         return rollouts
 
     def _learn_from(self, rollouts: list[Rollout]) -> None:
-        for minibatch in self.agent.minibatches(rollouts):
-            self.supervisor.record(self.agent.update(minibatch).metrics)
-            self.num_updates += 1
+        with subnormals_as_zero():
+            for minibatch in self.agent.minibatches(rollouts):
+                self.supervisor.record(self.agent.update(minibatch).metrics)
+                self.num_updates += 1
         self.parts.collector.set_weights(self.agent.policy_weights, self.num_updates)
 
     def warm_up_again(self) -> None:

@@ -30,7 +30,7 @@ from rlplug.registry.hooks import hooks_for
 from rlplug.resolve import check, flatten, load_run
 from rlplug.run_folder import RunFolder
 from rlplug.train.build import build, choose_device, total_env_steps
-from rlplug.train.compute import compute_threads, keep_freed_memory
+from rlplug.train.compute import compute_threads, keep_freed_memory, start_threads
 from rlplug.train.initial import InitialWeights, take_weights
 from rlplug.train.outputs import Outputs
 from rlplug.train.reporting import open_trackers
@@ -78,6 +78,7 @@ def train(
         ConfigError: the settings cannot work; no folder is left.
         RlplugError: what else ended the run; its folder says so, and keeps its checkpoints.
     """
+    start_threads()
     spaces = check(resolved)
     settled, choice = settle(resolved)
     hooks = hooks_for(resolved.config, resolved.algorithm, resolved.environment)
@@ -117,6 +118,7 @@ def resume(
     """
     names = flatten(overrides) if isinstance(overrides, Mapping) else overrides
     require_resumable(name for name, _ in names)
+    start_threads()
     with StopSignals() as signals, RunFolder.open(run_dir).lock() as folder:
         resolved = load_run(folder.path, overrides)
         asked = resolved.config
