@@ -23,7 +23,12 @@ CASES = [
     {"network": {"hidden_sizes": [16]}},
     {"network": {"hidden_sizes": [16, 8, 8]}, "target_update_rate": 1.0},
     {
-        "critic_optimizer": {"name": "rmsprop", "learning_rate": 0.01, "max_gradient_norm": 0.1},
+        "critic_optimizer": {
+            "name": "rmsprop",
+            "learning_rate": 0.01,
+            "max_gradient_norm": 0.1,
+            "arguments": {"eps": 1e-3},  # else a gradient that rounding made moves a weight too
+        },
         "actor_optimizer": {"name": "sgd", "learning_rate": 0.01, "max_gradient_norm": 0.1},
     },
 ]
