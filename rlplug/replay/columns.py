@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _LENT_BYTES = 1 << 19
 """Batches from this size on come in memory that is used again."""
+_WHOLE = (np.s_[...],)
+_PAIR = (np.s_[:, :-1], np.s_[:, 1:])
 
 
 class _Lender:
@@ -33,19 +35,22 @@ class _Lender:
 
     def __init__(self) -> None:
         # two batches: one in use while the next is built
-        self._lent: deque[tuple[Array, Callable[[], Array | None]]] = deque(maxlen=2)
+        self._lent: deque[tuple[Array, list[Callable[[], Array | None]]]] = deque(maxlen=2)
 
-    def lend(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array of unset values."""
-        num_bytes = math.prod(shape) * dtype.itemsize
-        block = np.empty(0, np.uint8)
-        if len(self._lent) == self._lent.maxlen and self._lent[0][1]() is None:
-            block = self._lent[0][0]
-        if block.nbytes != num_bytes:
-            block = np.empty(num_bytes, np.uint8)
-        array = block.view(dtype).reshape(shape)
-        self._lent.append((block, weakref.ref(array)))
-        return array
+    def lend(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], parts: tuple[Any, ...]
+    ) -> tuple[Array, list[Array]]:
+        """An array of unset values, and views of its parts: it is lent while any of them lives."""
+        block: Array | None = None
+        if len(self._lent) == self._lent.maxlen:
+            oldest, views = self._lent[0]
+            if oldest.shape == shape and all(view() is None for view in views):
+                block = oldest
+        if block is None:
+            block = np.empty(shape, dtype)
+        lent = [block[part] for part in parts]
+        self._lent.append((block, [weakref.ref(view) for view in lent]))
+        return block, lent
 
 
 class HostColumn:
@@ -65,12 +70,24 @@ class HostColumn:
         self.array[index] = values
 
     def take(self, index: Array) -> torch.Tensor:
-        """A copy of the rows `[M]`."""
-        if len(index) * self._row_bytes < _LENT_BYTES:
-            return torch.from_numpy(self.array.take(index, axis=0))
-        rows = self._lender.lend((len(index), *self.array.shape[1:]), self.array.dtype)
+        """A copy of the rows `[...]`."""
+        (rows,) = self._take(index, _WHOLE)
+        return rows
+
+    def take_pair(self, index: Array) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two views of one copy of the rows `[M, K + 1]`: the first K of each, and the last K."""
+        before, after = self._take(index, _PAIR)
+        return before, after
+
+    def _take(self, index: Array, parts: tuple[Any, ...]) -> list[torch.Tensor]:
+        """Parts of one copy of the rows, cut by numpy: in a fraction of torch's time."""
+        if index.size * self._row_bytes < _LENT_BYTES:
+            rows = self.array.take(index, axis=0)
+            return [torch.from_numpy(rows[part]) for part in parts]
+        shape = (*index.shape, *self.array.shape[1:])
+        rows, lent = self._lender.lend(shape, self.array.dtype, parts)
         self.array.take(index, axis=0, out=rows, mode="clip")
-        return torch.from_numpy(rows)
+        return [torch.from_numpy(part) for part in lent]
 
     def head(self, rows: int | None = None) -> Array:
         """A view of the first rows, or of all."""
@@ -101,8 +118,15 @@ class DeviceColumn:
             self.changes.note(index)
 
     def take(self, index: Array) -> torch.Tensor:
-        """A copy of the rows `[M]`, on the device."""
-        return self.tensor.index_select(0, self._there(index))
+        """A copy of the rows `[...]`, on the device."""
+        rows = self.tensor.index_select(0, self._there(index.reshape(-1)))
+        return rows.view(*index.shape, *rows.shape[1:])
+
+    def take_pair(self, index: Array) -> tuple[torch.Tensor, torch.Tensor]:
+        """Two views of one copy of the rows `[M, K + 1]`: the first K of each, and the last K."""
+        rows = self.take(index)
+        before, after = (rows[part] for part in _PAIR)
+        return before, after
 
     def head(self, rows: int | None = None) -> Array:
         """The first rows, or all, fetched from the device."""

@@ -65,10 +65,7 @@ class FrameRing:
 
     def show(self, streams: Array, numbers: Array) -> torch.Tensor:
         """The stacks `[M, K, H, W]` made of the frames `[M, K]` of the streams `[M]`."""
-        slot = numbers % self.length * self.num_streams + streams[:, None]
-        slot[numbers == _ZERO_FRAME] = self.length * self.num_streams
-        images = self.frames.take(slot.reshape(-1))
-        return images.view(*numbers.shape, *images.shape[1:])
+        return self.frames.take(self._slots(streams, numbers))
 
     def show_pair(
         self, streams: Array, before: Array, after: Array
@@ -76,16 +73,17 @@ class FrameRing:
         """The stacks `[M, K, H, W]` made of `before` and of `after`, `[M, K]` each.
 
         Args:
-            streams: `[2 · M]` of both.
+            streams: `[M]` of both.
             before: Frame numbers where transitions began.
             after: And where they led to: one frame later as a rule, so that K + 1 frames are read
                 in place of 2 · K.
         """
         half = len(before)
-        if np.array_equal(before[:, 1:], after[:, :-1]):
-            images = self.show(streams[:half], np.concatenate((before, after[:, -1:]), axis=1))
-            return images[:, :-1], images[:, 1:]
-        images = self.show(streams, np.concatenate((before, after)))
+        # as bytes: a quarter of the time of comparing arrays so small
+        if before[:, 1:].tobytes() == after[:, :-1].tobytes():
+            numbers = np.concatenate((before, after[:, -1:]), axis=1)
+            return self.frames.take_pair(self._slots(streams, numbers))
+        images = self.show(np.concatenate((streams, streams)), np.concatenate((before, after)))
         return images[:half], images[half:]
 
     def is_kept(self, numbers: Array) -> Array:
@@ -113,6 +111,12 @@ class FrameRing:
         self.frames.write(np.arange(len(state["frames"])), state["frames"])
         self.written[:] = state["written"]
         self.newest[:] = state["newest"]
+
+    def _slots(self, streams: Array, numbers: Array) -> Array:
+        """`[M, K]` where the frames `[M, K]` of the streams `[M]` lie."""
+        slots: Array = numbers % self.length * self.num_streams + streams[:, None]
+        slots[numbers == _ZERO_FRAME] = self.length * self.num_streams
+        return slots
 
     def _append(self, streams: Array, stacks: Array) -> Array:
         """Store one observation `[n, K, H, W]` for each of different streams `[n]`."""

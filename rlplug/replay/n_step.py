@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Returns(NamedTuple):
     """What `M` windows came to."""
 
-    last_row: Array
-    """`[M]` the row whose next observation the return is bootstrapped from."""
+    last_slot: Array
+    """`[M]` of the row whose next observation the return is bootstrapped from."""
     reward: Array
     """`[M]` float32 Σ γʲ rⱼ over the k steps of the window, after the transform."""
     discount: Array
@@ -43,26 +43,27 @@ class NStep:
         full = np.maximum(storage.written - self.n_step + 1, storage.episode_start)
         return storage.oldest, np.maximum(full, storage.oldest)
 
-    def returns(self, storage: TransitionStorage, row: Array) -> Returns:
-        """The windows that begin at the rows `[M]`."""
+    def returns(self, storage: TransitionStorage, slot: Array) -> Returns:
+        """The windows that begin at the rows in the slots `[M]`."""
         if self.n_step == 1:
-            slot = row % storage.num_slots
-            last_row, reward = row, self._transform(storage.reward.take(slot))
+            last_slot, reward = slot, self._transform(storage.reward.take(slot))
             powers: Array = self._powers[1:]
         else:
-            length, reward = self._windows(storage, row)
-            last_row = row + (length - 1) * storage.num_streams
-            slot, powers = last_row % storage.num_slots, self._powers[length]
-        discount = np.where(storage.terminated.take(slot), 0.0, powers)
-        return Returns(last_row, reward.astype(np.float32, copy=False), discount.astype(np.float32))
+            length, reward = self._windows(storage, slot)
+            last_slot = (slot + (length - 1) * storage.num_streams) % storage.num_slots
+            powers = self._powers[length]
+        discount = np.where(storage.terminated.take(last_slot), 0.0, powers)
+        return Returns(
+            last_slot, reward.astype(np.float32, copy=False), discount.astype(np.float32)
+        )
 
-    def _windows(self, storage: TransitionStorage, row: Array) -> tuple[Array, Array]:
+    def _windows(self, storage: TransitionStorage, slot: Array) -> tuple[Array, Array]:
         """Length `[M]` and discounted reward `[M]` float64 of each window."""
-        slot = (row[:, None] + self._steps * storage.num_streams) % storage.num_slots  # [M, n]
-        ends = storage.episode_over(slot) | storage.terminated[slot]
+        slots = (slot[:, None] + self._steps * storage.num_streams) % storage.num_slots  # [M, n]
+        ends = storage.episode_over(slots) | storage.terminated[slots]
         ends[:, -1] = True
         length = ends.argmax(axis=1) + 1
-        raw_reward = np.where(self._steps < length[:, None], storage.reward[slot], 0.0)
+        raw_reward = np.where(self._steps < length[:, None], storage.reward[slots], 0.0)
         return length, (self._transform(raw_reward) * self._powers[:-1]).sum(axis=1)
 
     def _transform(self, raw_reward: Array) -> Array:

@@ -64,19 +64,21 @@ class ObservationColumn:
             self.finals.write(slots.finals, final)
 
     def take(self, slot: Array, ended: Array, finals: Array) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where transitions began and led to, `[M, ...]` each, of the slots `[2 · M]` of both.
+        """Where transitions began and led to, `[M, ...]` each, of the slots `[2, M]` of both.
 
-        At the places `ended` of the second half the final observations `finals` stand instead.
-        The two may share memory: do not write to them.
+        At the places `ended` of the second the final observations `finals` stand instead. The two
+        may share memory: do not write to them.
         """
-        half = len(slot) // 2
-        stored = self.rows.take(slot)
+        if self.frames is not None:
+            numbers = self.rows.head().take(slot, axis=0)
+            if len(ended):
+                numbers[1, ended] = self.finals.head()[finals]
+            streams = slot[0] % self.frames.num_streams
+            return self.frames.show_pair(streams, numbers[0], numbers[1])
+        before, after = self.rows.take(slot).unbind()
         if len(ended):
-            stored[torch.from_numpy(ended + half)] = self.finals.take(finals)
-        if self.frames is None:
-            return stored[:half], stored[half:]
-        streams, numbers = slot % self.frames.num_streams, stored.numpy()
-        return self.frames.show_pair(streams, numbers[:half], numbers[half:])
+            after[torch.from_numpy(ended)] = self.finals.take(finals)
+        return before, after
 
     def end_at(self, slots: Array, finals: Array) -> None:
         """Make the observations that wait at `slots` the final ones `finals`."""

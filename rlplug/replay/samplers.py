@@ -48,17 +48,19 @@ class Spans:
 
     def row_in(self, slot: Array, num_slots: int) -> Array:
         """`[M]` the newest row before `stop` that lies in each of the slots `[M]`."""
-        newest = self._last_rows.take(slot % self._num_streams)
+        newest = self._last_rows[self._stream_of(slot)]
         rows: Array = newest - (newest - slot) % num_slots
         return rows
 
     def contains(self, row: Array) -> Array:
         """`[M]` whether the rows `[M]` are in the list."""
-        stream = row % self._num_streams
-        inside: Array = (row >= self._first_rows.take(stream)) & (
-            row <= self._last_rows.take(stream)
-        )
+        stream = self._stream_of(row)
+        inside: Array = (row >= self._first_rows[stream]) & (row <= self._last_rows[stream])
         return inside
+
+    def _stream_of(self, row: Array) -> Array | slice:
+        """What picks the entry of each row `[M]` from an array `[S]`, up to broadcasting."""
+        return slice(None) if self._num_streams == 1 else row % self._num_streams
 
     @cached_property
     def _first_rows(self) -> Array:
@@ -185,11 +187,21 @@ class Prioritized:
 
     def draw(self, count: int, batch_size: int) -> tuple[Array, Array]:
         """Rows `[count, B]` and weights, the largest of each batch one."""
-        rows = np.empty((count, batch_size), np.int64)
-        weights = np.empty((count, batch_size), np.float32)
-        for batch in range(count):
-            rows[batch], weights[batch] = self._draw_batch(batch_size)
-        return rows, weights
+        total, mix, num_rows = self._tree.total, self._config.uniform_mix, len(self._spans)
+        part = np.arange(batch_size) + self._generator.random((count, batch_size))
+        slots = self._tree.find((part * (total / batch_size)).reshape(-1))
+        rows = self._spans.row_in(slots, self._storage.num_slots)
+        if mix > 0:
+            uniform = self._spans.rows(self._generator.integers(num_rows, size=rows.size))
+            rows = np.where(self._generator.random(rows.size) < mix, uniform, rows)
+            slots = rows % self._storage.num_slots
+        # Σp · P(i): factors cancel in the weights
+        likelihood = self._tree.priorities.take(slots).reshape(part.shape)
+        if mix > 0:
+            likelihood = (1 - mix) * likelihood + mix * total / num_rows
+        least = np.minimum.reduce(likelihood, axis=1, keepdims=True)
+        weights = (least / likelihood) ** self._importance_exponent
+        return rows.reshape(part.shape), weights.astype(np.float32)
 
     def update(self, row: Array, priority: Array) -> None:
         """Write `[B]` priorities of the rows `[B]`; those overwritten since are left out."""
@@ -218,21 +230,6 @@ class Prioritized:
         self._spans = spans
         self._tree = SumTree(self._storage.num_slots)
         self._tree.set(np.arange(len(state["priorities"])), state["priorities"])
-
-    def _draw_batch(self, batch_size: int) -> tuple[Array, Array]:
-        """Rows `[B]` and weights `[B]`."""
-        total, mix, num_rows = self._tree.total, self._config.uniform_mix, len(self._spans)
-        part = np.arange(batch_size) + self._generator.random(batch_size)
-        slots = self._tree.find(part * (total / batch_size))
-        rows = self._spans.row_in(slots, self._storage.num_slots)
-        if mix > 0:
-            uniform = self._spans.rows(self._generator.integers(num_rows, size=batch_size))
-            rows = np.where(self._generator.random(batch_size) < mix, uniform, rows)
-            slots = rows % self._storage.num_slots
-        likelihood = self._tree.priorities.take(slots)  # Σp · P(i): factors cancel in the weights
-        if mix > 0:
-            likelihood = (1 - mix) * likelihood + mix * total / num_rows
-        return rows, (np.minimum.reduce(likelihood) / likelihood) ** self._importance_exponent
 
     def _first_priority(self, row: Array) -> Array | float:
         """pᵢ of new rows `[M]`."""

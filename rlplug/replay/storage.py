@@ -91,20 +91,21 @@ class TransitionStorage:
         over: Array = self.final[slot] != _GOES_ON
         return over
 
-    def read(self, row: Array, last_row: Array) -> tuple[Tree, Tree, Tree]:
+    def read(self, slot: Array, last_slot: Array) -> tuple[Tree, Tree, Tree]:
         """What transitions `[M]` are made of: observation, action, next observation, `[M, ...]`.
 
-        They begin at the rows `row` and end after `last_row`, with the final observation where
-        the episode was over. Both observations are parts of one block, read in one go.
+        They begin at the rows in `slot` and end after those in `last_slot`, with the final
+        observation where the episode was over. Both observations are parts of one block, read in
+        one go.
         """
-        final = self.final.take(last_row % self.num_slots)
+        final = self.final.take(last_slot)
         ended = (final != _GOES_ON).nonzero()[0]
-        slot = np.concatenate((row, last_row + self.num_streams)) % self.num_slots
-        first = slot[: len(row)]
+        both = np.concatenate((slot, (last_slot + self.num_streams) % self.num_slots))
         before, after = _map_to_pairs(
-            lambda leaf: leaf.take(slot, ended, final[ended]), self._filled.observation
+            lambda leaf: leaf.take(both.reshape(2, -1), ended, final[ended]),
+            self._filled.observation,
         )
-        return before, _map(lambda leaf: leaf.take(first), self._filled.action), after
+        return before, _map(lambda leaf: leaf.take(slot), self._filled.action), after
 
     def added_by_policy(self, name: str, row: Array) -> Tree | None:
         """`[M, ...]` what the policy added under this name; None where it adds none."""

@@ -179,8 +179,9 @@ def build_batch(
     storage: TransitionStorage, n_step: NStep, row: Array, weight: Array, device: str
 ) -> TransitionBatch:
     """The transitions that begin at the rows `[M]`, on the device."""
-    returns = n_step.returns(storage, row)
-    observation, action, next_observation = storage.read(row, returns.last_row)
+    slot = row % storage.num_slots
+    returns = n_step.returns(storage, slot)
+    observation, action, next_observation = storage.read(slot, returns.last_slot)
     batch: Any = TransitionBatch(
         observation=observation,
         action=action,

@@ -24,6 +24,19 @@ def test_rows_come_back_as_they_were_written(kind, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("width", [2, 1 << 18])  # of memory that is new, and that is lent
+def test_pair_is_the_first_and_the_last_rows_of_each(kind, width, tmp_path):
+    values = np.arange(4, dtype=np.float32)[:, None].repeat(width, axis=1)
+    column = Place(kind, directory=tmp_path).column(4, values)
+    column.write(np.arange(4), values)
+    index = np.array([[0, 1, 2], [3, 3, 1]])
+    np.testing.assert_array_equal(column.take(index), values[index])
+    before, after = column.take_pair(index)
+    np.testing.assert_array_equal(before, values[index[:, :-1]])
+    np.testing.assert_array_equal(after, values[index[:, 1:]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_grown_column_keeps_its_rows(kind, tmp_path):
     place = Place(kind, directory=tmp_path)
     small = grown(place.column(0, np.zeros((0, 2))), 2, place)
@@ -53,6 +66,18 @@ def test_large_batch_is_not_overwritten_while_a_view_of_it_lives():
         assert column.take(np.array([2, 2])).unique().tolist() == [2]
     assert [view.unique().tolist() for view in kept] == [[0], [1], [2], [3]]
     assert np.unique(array).tolist() == [3]
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_large_pair_is_not_overwritten_while_one_of_the_two_lives(part):
+    column = Place().column(4, np.zeros((1, 1 << 20), np.uint8))
+    column.write(np.arange(4), np.arange(4, dtype=np.uint8)[:, None].repeat(1 << 20, axis=1))
+    kept = [column.take_pair(np.array([[i, i]]))[part][0, :, -3:] for i in range(4)]
+    for _ in range(12):
+        assert column.take_pair(np.array([[2, 2]]))[part].unique().tolist() == [2]
+    assert [view.unique().tolist() for view in kept] == [[0], [1], [2], [3]]
+    places = {column.take_pair(np.array([[i, i]]))[0].data_ptr() for i in [0, 1, 2, 3] * 10}
+    assert len(places) == 2
 
 
 def test_memory_of_large_batches_is_used_again():

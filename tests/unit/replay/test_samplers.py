@@ -111,6 +111,19 @@ def test_importance_weights_by_hand(make_replay, steps):
     assert set(batch.observation[:, 0].tolist()) == {0, 1}
 
 
+def test_batches_drawn_together_are_those_drawn_singly(make_replay, steps):
+    together, singly = make_replay(seed=3, sampler=PLAIN), make_replay(seed=3, sampler=PLAIN)
+    for replay in (together, singly):
+        replay.add(steps("." * 90))
+        set_priorities(replay, np.linspace(0.1, 5, 90))
+    rows, weights = together._sampler.draw(3, 7)
+    for row, weight in zip(rows, weights, strict=True):
+        (batch,) = singly.minibatches(1, 7)
+        assert batch.replay_index.tolist() == row.tolist()
+        assert batch.importance_weight.tolist() == weight.tolist()
+        assert weight.max() == 1
+
+
 def test_importance_exponent_follows_its_schedule(make_replay, steps):
     beta = {"kind": "linear", "start": 0.0, "end": 1.0}
     replay = make_replay(sampler={**PLAIN, "importance_exponent": beta})

@@ -21,6 +21,15 @@ def test_last_of_two_writes_to_a_leaf_counts():
     assert tree.total == 7
 
 
+def test_draws_of_one_size_do_not_change_those_of_the_next():
+    tree = SumTree(5000)
+    tree.set(np.arange(5000), np.ones(5000))
+    first = tree.find(np.array([3.5, 4321.5]))
+    assert tree.find(np.array([17.5, 18.5, 19.5])).tolist() == [17, 18, 19]
+    assert tree.find(np.array([4999.5, 0.5])).tolist() == [4999, 0]
+    assert first.tolist() == [3, 4321]
+
+
 @pytest.mark.parametrize("size", [16, 5000])
 def test_mass_at_the_very_end_falls_on_the_last_leaf_that_has_any(size):
     # a node's sum and its running sum differ in the last bit for many of these
