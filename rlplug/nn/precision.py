@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812  # torch's own convention
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -80,14 +81,55 @@ def image_dtype(device: str) -> torch.dtype:
 class Float32Output(nn.Sequential):
     """Layers of which the last is in float32, inside a region of fewer bits too."""
 
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self._casts: dict[nn.Module, _Cast] = {}
+
     def forward(self, features: Tensor) -> Tensor:
         """`[..., inputs]` -> `[..., outputs]` float32."""
         *hidden, output = self
+        device = features.device.type
+        is_cast = bool(self._casts) and device == "cpu" and torch.is_autocast_enabled(device)
         for layer in hidden:
-            features = layer(features)
+            if is_cast and layer in self._casts:
+                features = self._casts[layer](features)
+            else:
+                features = layer(features)
         with in_float32(features):
             result: Tensor = output(widened(features))
             return result
+
+    def keep_casts(self) -> None:
+        """As the function of that name."""
+        *hidden, _ = self
+        self._casts = {layer: _Cast(layer) for layer in hidden if isinstance(layer, nn.Linear)}
+
+
+def keep_casts(network: nn.Module) -> None:
+    """Cast the weights of hidden layers once for as long as they stay the same.
+
+    A cast takes a CPU longer than the product of a small minibatch. For a target network: what
+    learns changes with each update, and where its weights are views of one vector
+    (`FlatParameters`), they do not tell that they have changed.
+    """
+    for part in network.modules():
+        if isinstance(part, Float32Output):
+            part.keep_casts()
+
+
+class _Cast:
+    """A linear layer in bfloat16, with the weights that the layer has now."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self._layer = layer
+        self._version = -1
+        self._weight = torch.empty(0)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        weight = self._layer.weight
+        if weight._version != self._version:
+            self._version, self._weight = weight._version, weight.to(torch.bfloat16)
+        return F.linear(features, self._weight, self._layer.bias)
 
 
 def widened(features: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
 from rlplug.nn.noisy import resample_noise
 from rlplug.nn.optimizer import build_optimizer
+from rlplug.nn.precision import keep_casts
 
 if TYPE_CHECKING:
     from rlplug.algorithms.dqn.config import DqnConfig
@@ -73,6 +74,7 @@ class DqnAgent:
         )
         self.target.load_state_dict(self.online.state_dict())
         self.target.requires_grad_(requires_grad=False)
+        keep_casts(self.target)
         self.target.generator = self.online.generator
         self.online_parameters = list(self.online.parameters())
         self.target_parameters = list(self.target.parameters())

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from torch import nn
 
 from rlplug.errors import ConfigError, IncompatibleError
+from rlplug.nn import encoders as module
 from rlplug.nn.config import AutoEncoder, ImpalaResNet, MlpEncoder, NatureCnn
 from rlplug.nn.encoders import build_encoder
 
@@ -84,6 +85,49 @@ def test_nature_cnn_has_the_papers_layers():
     ]
     assert encoder.num_features == 3136
     assert encoder(torch.zeros(2, 84, 84, 4, dtype=torch.uint8)).shape == (2, 3136)
+
+
+def frames(layout, side):
+    """Five frames each of two stacks of four, in memory as replays and environments have them."""
+    block = torch.randint(0, 256, (2, 5, side, side), dtype=torch.uint8)
+    shifted = torch.zeros(block.numel() + 1, dtype=torch.uint8)[1:].view_as(block).copy_(block)
+    views = {
+        "whole": block[:, :4].contiguous(),
+        "newest of a block": block[:, 1:],
+        "at an odd address": shifted[:, :4],
+        "channels last": block[:, :4].contiguous(memory_format=torch.channels_last),
+    }
+    return views[layout]
+
+
+@pytest.mark.parametrize(
+    "layout", ["whole", "newest of a block", "at an odd address", "channels last"]
+)
+@pytest.mark.parametrize("side", [84, 86])
+@pytest.mark.parametrize("is_learning", [True, False])
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_bytes_in_bfloat16_have_the_features_and_gradients_of_float32(
+    layout, side, is_learning, has_amx, monkeypatch
+):
+    monkeypatch.setattr(module, "_HAS_AMX", has_amx)
+    encoder = build_encoder(NatureCnn(), image_space(4, side, side))
+    observation = frames(layout, side)
+    before = observation.clone()
+    full = encoder(observation)
+    with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(is_learning):
+        features = encoder(observation)
+    assert features.dtype is torch.bfloat16
+    assert torch.equal(observation, before)
+    torch.testing.assert_close(features.float(), full, rtol=0.05, atol=0.02 * full.max().item())
+    if not is_learning:
+        return
+    weights = list(encoder.parameters())
+    slope = torch.rand_like(full)
+    expected = torch.autograd.grad(full, weights, slope)
+    gradients = torch.autograd.grad(features, weights, slope.bfloat16())
+    for mine, other in zip(gradients, expected, strict=True):
+        assert mine.dtype is torch.float32
+        assert torch.cosine_similarity(mine.flatten(), other.flatten(), dim=0) > 0.99
 
 
 def test_impala_resnet_has_fifteen_convolutions_and_halves_three_times():

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import copy
+
 import gymnasium
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from rlplug.nn import precision as module
 from rlplug.nn.config import MlpEncoder, NatureCnn
 from rlplug.nn.critic import ActionCritic, DiscreteCritic
 from rlplug.nn.encoders import build_encoder
-from rlplug.nn.precision import Float32Output, Precision, has_bfloat16, in_float32, widened
+from rlplug.nn.precision import (
+    Float32Output,
+    Precision,
+    has_bfloat16,
+    in_float32,
+    keep_casts,
+    widened,
+)
 
 VECTOR = gymnasium.spaces.Box(-1, 1, (5,), np.float32)
 IMAGE = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
@@ -100,6 +110,60 @@ def test_weights_and_gradients_stay_float32_and_point_the_same_way():
         assert torch.cosine_similarity(mine.grad.flatten(), other.grad.flatten(), dim=0) > 0.999
 
 
+def change_in_place(network):
+    with torch.no_grad():
+        torch._foreach_lerp_([*network.parameters()], [torch.rand(()), *[torch.rand(())] * 3], 0.5)
+
+
+def load(network):
+    network.load_state_dict(Small("float32").state_dict())
+
+
+@pytest.mark.parametrize("change", [lambda network: None, change_in_place, load])
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_kept_casts_are_those_of_the_weights_there_are_now(name, change):
+    network, x = Small(name).requires_grad_(requires_grad=False), rows(VECTOR)
+    keep_casts(network)
+    network(x)
+    change(network)
+    plain = Small(name)
+    plain.load_state_dict(network.state_dict())
+    assert torch.equal(network(x), plain(x))
+
+
+def test_kept_casts_belong_to_a_copy_of_the_network_too():
+    network, x = Small("bfloat16").requires_grad_(requires_grad=False), rows(VECTOR)
+    keep_casts(network)
+    before = network(x)
+    other = copy.deepcopy(network)
+    change_in_place(other)
+    assert torch.equal(network(x), before)
+    assert not torch.equal(other(x), before)
+    assert other.state_dict().keys() == Small("bfloat16").state_dict().keys()
+
+
+def test_weights_are_cast_once_where_casts_are_kept():
+    network, x = Small("bfloat16").requires_grad_(requires_grad=False), rows(VECTOR)
+    assert num_casts_of_weights(network, x) == 1
+    keep_casts(network)
+    assert [num_casts_of_weights(network, x) for _ in range(3)] == [1, 0, 0]
+
+
+def num_casts_of_weights(network, x):
+    """How often the first layer's weight is cast."""
+    shapes = []
+
+    class Casts(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, _types, args=(), kwargs=None):
+            if operator is torch.ops.aten._to_copy.default:
+                shapes.append(args[0].shape)
+            return operator(*args, **(kwargs or {}))
+
+    with Casts():
+        network(x)
+    return shapes.count((8, 5))
+
+
 def test_nothing_outside_the_region_is_touched():
     network = Small("bfloat16")
     network(rows(VECTOR))
@@ -108,8 +172,9 @@ def test_nothing_outside_the_region_is_touched():
 
 
 def test_images_are_cast_once_and_bytes_are_exact():
-    encoder = build_encoder(NatureCnn(), IMAGE)
-    image = rows(IMAGE, 2)
+    channels_last = gymnasium.spaces.Box(0, 255, (84, 84, 4), np.uint8)  # no patches
+    encoder = build_encoder(NatureCnn(), channels_last)
+    image = rows(channels_last, 2)
     seen = []
     encoder.layers[0].register_forward_hook(lambda _, __, result: seen.append(result))
     with torch.autocast("cpu", torch.bfloat16):
