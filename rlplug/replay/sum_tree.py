@@ -16,9 +16,6 @@ _WIDTH = 32
 """Children of a node."""
 _ROOT_WIDTH = 4096
 """Most children of the root, which one search serves for all draws."""
-_JUST_BELOW_ONE = math.nextafter(1.0, 0.0)
-"""A number times this is the next smaller one, unless it is subnormal; takes less time than
-`nextafter` of an array."""
 
 
 class SumTree:
@@ -76,7 +73,7 @@ class SumTree:
         Args:
             mass: `[B]` in [0, total).
         """
-        mass = np.minimum(mass, self.total * _JUST_BELOW_ONE)
+        mass = np.minimum(mass, math.nextafter(self.total, 0.0))
         node = self._root.edges[1:].searchsorted(mass, side="right")
         mass -= self._root.edges.take(node)
         if len(self._step.values) != len(mass):
@@ -85,7 +82,7 @@ class SumTree:
         for level in reversed(self._nodes):
             level.take(node, axis=0, out=step.values)
             step.take()
-            np.minimum(mass, step.edges[:, -1] * _JUST_BELOW_ONE, out=mass)
+            np.minimum(mass, np.nextafter(step.edges[:, -1], 0.0), out=mass)
             child = (step.edges > mass[:, None]).argmax(axis=1) - 1
             mass -= step.edges.take(step.first_edge + child)
             node = node * _WIDTH + child
