@@ -23,7 +23,7 @@ from benchmarks.growth_replay import BATCH_SIZE, frames, transitions
 from benchmarks.growth_turns import BLOCKS_OF_A_DOUBLING, Effort
 from benchmarks.growth_updates import WIDTH_BATCH, batches, widths
 from rlplug.distributed.session import usable_cores
-from rlplug.train.compute import keep_freed_memory
+from rlplug.train.compute import keep_freed_memory, start_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.25, help="of each figure in each turn")
     parser.add_argument("--write", type=Path, help="replace this file with the page")
     options = parser.parse_args()
+    start_threads()
     torch.set_num_threads(1)
     keep_freed_memory()
     effort = Effort(options.turns, options.seconds)
