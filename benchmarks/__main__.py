@@ -45,10 +45,12 @@ class System(NamedTuple):
         return f"{self.name}, {self.precision}" if self.precision else self.name
 
 
-def run_once(system: System, work: str) -> dict[str, float]:
+def run_once(system: System, work: str, device: str) -> dict[str, float]:
     """One run in a fresh process; its last line of output is its figures."""
     interpreter = python_of(system.name) if system.is_peer else sys.executable
-    arguments = [work, system.threads, *filter(None, [system.precision])]
+    arguments = [work, system.threads]
+    if system.name != "limit":
+        arguments += [device, *filter(None, [system.precision])]
     done = subprocess.run(
         [interpreter, "-m", f"benchmarks.{system.name}", *arguments],
         capture_output=True,
@@ -63,25 +65,26 @@ def run_once(system: System, work: str) -> dict[str, float]:
     return figures
 
 
-def systems_of(work: str, peer: str) -> list[System]:
+def systems_of(work: str, peer: str, device: str) -> list[System]:
     """Who is measured on a work, and with which numbers of threads.
 
-    Both as installed and otherwise, ours in its other precisions, and what bare torch needs.
+    Both as installed and otherwise, ours in its other precisions, and what bare torch needs of a
+    processor.
     """
     cores = str(len(os.sched_getaffinity(0)))
     ours = [System("ours", "auto"), System("ours", WORK[work].threads or cores)]
     ours += [System("ours", "auto", precision) for precision in WORK[work].variants]
-    limit = [System("limit", "1")] if WORK[work].limit else []
+    limit = [System("limit", "1")] if WORK[work].limit and device == "cpu" else []
     return [*ours, System(peer, "default"), System(peer, "1"), *limit]
 
 
-def table(work: str, peer: str, runs: int) -> list[str]:
+def table(work: str, peer: str, runs: int, device: str) -> list[str]:
     """Rows of one work: medians, and the ratio of each turn to the peer's."""
-    systems = systems_of(work, peer)
+    systems = systems_of(work, peer, device)
     results: dict[System, list[dict[str, float]]] = {system: [] for system in systems}
     for _ in range(runs):
         for system in systems:
-            results[system].append(run_once(system, work))
+            results[system].append(run_once(system, work, device))
     lines = [
         f"### {work}: {WORK[work].name}",
         "",
@@ -134,11 +137,14 @@ def main() -> None:
     parser.add_argument("work", nargs="*", default=list(WORK), help=f"of {', '.join(WORK)}")
     parser.add_argument("--peer", choices=["sb3"], default="sb3")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the networks")
     parser.add_argument("--write", type=Path, help="replace this file with the tables")
     options = parser.parse_args()
     versions = ", ".join(f"{name} {version(name)}" for name in ("rlplug", "torch", "gymnasium"))
     theirs = versions_of(options.peer, "stable-baselines3", "torch", "gymnasium")
     command = f"python -m benchmarks {' '.join(options.work)} --runs {options.runs}"
+    if options.device != "cpu":
+        command += f" --device {options.device}"
     lines = [
         "# Speed",
         "",
@@ -149,7 +155,7 @@ def main() -> None:
         "",
     ]
     for work in options.work:
-        rows = table(work, options.peer, options.runs)
+        rows = table(work, options.peer, options.runs, options.device)
         lines += rows
         print("\n".join(rows), flush=True)
         if options.write:

@@ -12,13 +12,14 @@ from pathlib import Path
 from benchmarks.work import WORK
 
 
-def main(name: str, threads: str, precision: str = "float32") -> None:
+def main(name: str, threads: str, device: str = "cpu", precision: str = "float32") -> None:
     """Train the named work and report steady-state steps per second."""
     started = time.perf_counter()
     import rlplug
 
     match = WORK[name].match
     quiet = {
+        "device": device,
         "agent.network.precision": precision,
         "launch.threads": int(threads) if threads.isdigit() else threads,
         "evaluate.every_env_steps": match.env_steps,

@@ -51,7 +51,7 @@ def vector_environment(match: Match) -> Any:
     return VecFrameStack(make_atari_env(match.gymnasium_id, match.num_envs, seed=0), 4)
 
 
-def main(name: str, threads: str) -> None:
+def main(name: str, threads: str, device: str = "cpu") -> None:
     """Train the named work and report steady-state steps per second."""
     started = time.perf_counter()
     import stable_baselines3
@@ -62,7 +62,7 @@ def main(name: str, threads: str) -> None:
     work = WORK[name]
     cls = getattr(stable_baselines3, work.match.algorithm.upper())
     envs = vector_environment(work.match)
-    model = cls(work.policy, envs, seed=0, device="cpu", **work.match.theirs)
+    model = cls(work.policy, envs, seed=0, device=device, **work.match.theirs)
     figures = {
         "steps_per_second": learn_timed(model, work.match.env_steps),
         "wall_seconds": time.perf_counter() - started,
