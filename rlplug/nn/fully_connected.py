@@ -183,7 +183,7 @@ class FullyConnectedEnsemble:
 
     def _before(self, at: int, slope: Tensor) -> Tensor:
         """From the slope at the outputs of layer `at` to that before the ReLU ahead of it."""
-        if at == self._last:  # one column: a product of MKL's takes five times as long
+        if at == self._last:  # one column, as in EnsembleMlp
             slope = _cast(slope * self._operands[at].mT, self._dtype)
         else:
             slope = ensemble_gradient_of_inputs(slope, self._operands[at])

@@ -3,7 +3,7 @@
 On a CPU, torch multiplies float32 matrices by MKL, which keeps to AVX2 on processors that are not
 Intel's. oneDNN, which torch brings too and uses for convolutions, takes AVX-512 on all of them.
 Where that is twice as wide, on AMD's processors from Zen 5 on, products of these networks' sizes
-take 0.45 to 0.65 of the time, in the same precision; on Zen 4 and on Intel's MKL is the faster one
+take 0.45 to 0.65 of the time, in the same precision; on Zen 4 and on Intel's nothing is gained
 (docs/decisions/0031). What is too small to gain, and whatever is not float32 on such a CPU, goes
 the common way.
 """

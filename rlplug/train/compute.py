@@ -61,8 +61,8 @@ def subnormals_as_zero() -> Iterator[bool]:
     """Compute with numbers below 1.2e-38 as with 0, on this thread and those it starts.
 
     Averages of Adam whose gradient stays 0, those of a hidden unit that is never active, decay into
-    this range and stay there for ever; a step on them takes a processor of Intel's up to 50 times
-    as long (decision 0035). Learning is done within; acting and environments are not.
+    this range and stay there for ever, where a processor of Intel's computes many times more slowly
+    (decision 0035). Updates are made within; acting and environments are not.
 
     Yields:
         Whether the processor can.

@@ -110,7 +110,7 @@ class LearnedTemperature:
     def update(self, entropy: Tensor, importance_weight: Tensor) -> None:
         """One step: up while the mean of the `[B]` entropies is below the target."""
         loss = temperature_loss(self.log_temperature, entropy, self.target_entropy)
-        torch.mean(importance_weight * loss, dim=(), out=self._gradient)  # α is its own slope
+        self._gradient.copy_((importance_weight * loss).mean())  # α is its own slope along log α
         self.optimizer.apply()
 
     def set_progress(self, env_steps: int) -> None:
