@@ -8,6 +8,7 @@ The peer has an environment of its own, which is made when it is first needed (`
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -17,10 +18,13 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.peers import python_of, versions_of
 from benchmarks.work import WORK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RUN_LIMIT_SECONDS = 900
 
@@ -48,9 +52,7 @@ class System(NamedTuple):
 def run_once(system: System, work: str, device: str) -> dict[str, float]:
     """One run in a fresh process; its last line of output is its figures."""
     interpreter = python_of(system.name) if system.is_peer else sys.executable
-    arguments = [work, system.threads]
-    if system.name != "limit":
-        arguments += [device, *filter(None, [system.precision])]
+    arguments = [work, system.threads, device, *filter(None, [system.precision])]
     done = subprocess.run(
         [interpreter, "-m", f"benchmarks.{system.name}", *arguments],
         capture_output=True,
@@ -65,22 +67,23 @@ def run_once(system: System, work: str, device: str) -> dict[str, float]:
     return figures
 
 
-def systems_of(work: str, peer: str, device: str) -> list[System]:
+def systems_of(work: str, peer: str) -> list[System]:
     """Who is measured on a work, and with which numbers of threads.
 
-    Both as installed and otherwise, ours in its other precisions, and what bare torch needs of a
-    processor.
+    All as installed and otherwise, ours in its other precisions, and what bare torch needs.
     """
     cores = str(len(os.sched_getaffinity(0)))
     ours = [System("ours", "auto"), System("ours", WORK[work].threads or cores)]
     ours += [System("ours", "auto", precision) for precision in WORK[work].variants]
-    limit = [System("limit", "1")] if WORK[work].limit and device == "cpu" else []
-    return [*ours, System(peer, "default"), System(peer, "1"), *limit]
+    theirs, limits = (
+        [System(name, threads) for threads in ("default", "1")] for name in (peer, "limit")
+    )
+    return [*ours, *theirs, *limits]
 
 
 def table(work: str, peer: str, runs: int, device: str) -> list[str]:
     """Rows of one work: medians, and the ratio of each turn to the peer's."""
-    systems = systems_of(work, peer, device)
+    systems = systems_of(work, peer)
     results: dict[System, list[dict[str, float]]] = {system: [] for system in systems}
     for _ in range(runs):
         for system in systems:
@@ -99,12 +102,11 @@ def table(work: str, peer: str, runs: int, device: str) -> list[str]:
             f"{min(rates):,.0f}-{max(rates):,.0f} | {median['wall_seconds']:.1f} | "
             f"{median['peak_mebibytes']:.0f} | {median['updates']:,.0f} |"
         )
-    lines += ["", *ratios(results)]
-    return lines
+    return [*lines, "", *ratios(results)]
 
 
 def ratios(results: dict[System, list[dict[str, float]]]) -> list[str]:
-    """Ours against the peer at its better setting, turn by turn.
+    """Ours against the peer at its better setting, and against bare torch at its, turn by turn.
 
     Ours as installed, at its better setting where that is another, and in each other precision.
     """
@@ -112,19 +114,23 @@ def ratios(results: dict[System, list[dict[str, float]]]) -> list[str]:
     def rate(system: System) -> float:
         return statistics.median(figures["steps_per_second"] for figures in results[system])
 
-    theirs = max((system for system in results if system.is_peer), key=rate)
+    def better(systems: Iterable[System]) -> System:
+        return max(systems, key=rate)
+
     ours = [system for system in results if system.name == "ours"]
     plain = [system for system in ours if not system.precision]
-    shown = [plain[0], max(plain, key=rate), *(system for system in ours if system.precision)]
+    shown = [plain[0], better(plain), *(system for system in ours if system.precision)]
+    theirs = better(system for system in results if system.is_peer)
+    limit = better(system for system in results if system.name == "limit")
     lines = []
-    for system in dict.fromkeys(shown):
+    for system, other in itertools.product(dict.fromkeys(shown), (theirs, limit)):
         turns = [
             a["steps_per_second"] / b["steps_per_second"]
-            for a, b in zip(results[system], results[theirs], strict=True)
+            for a, b in zip(results[system], results[other], strict=True)
         ]
         lines += [
-            f"Ratio of {system.label} ({system.threads} threads) to {theirs.name} at its better "
-            f"setting ({theirs.threads} threads): **{statistics.median(turns):.2f}** "
+            f"Ratio of {system.label} ({system.threads} threads) to {other.name} at its better "
+            f"setting ({other.threads} threads): **{statistics.median(turns):.2f}** "
             f"({min(turns):.2f}-{max(turns):.2f}).",
             "",
         ]
@@ -151,7 +157,8 @@ def main() -> None:
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, "
         f"{versions}; the peer in an environment of its own: {theirs}. A shared machine with 2 "
         "cores: trust the ratios. Steps per second count from the first update on; `limit` is bare "
-        "torch doing the same arithmetic on fixed data.",
+        "torch doing the same arithmetic on fixed data: forward, backward, optimizer and acting, "
+        "with autograd, and neither environment nor replay.",
         "",
     ]
     for work in options.work:

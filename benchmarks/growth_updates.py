@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gymnasium
 import numpy as np
 import torch
-from torch import nn
 
+from benchmarks.bare import Dqn as BareDqn
 from benchmarks.growth_turns import Contender, bars, cells, from_where_on, head, in_turn, three
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
@@ -103,40 +102,14 @@ def auto_threads(agent: DqnAgent, batch_size: int) -> int:
         return threads
 
 
-class Bare:
-    """The same arithmetic in bare torch: two networks, the loss, backward, fused Adam."""
-
-    def __init__(self, width: int, batch: TransitionBatch) -> None:
-        sizes = (*VECTOR.shape, width, width, NUM_ACTIONS)
-
-        def network() -> nn.Sequential:
-            layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in itertools.pairwise(sizes)]
-            return nn.Sequential(*list(itertools.chain(*layers))[:-1])
-
-        self.online, self.target, self.batch = network(), network(), batch
-        self.optimizer = torch.optim.Adam(self.online.parameters(), fused=True)
-        self.until_copy = itertools.cycle(range(DqnConfig().target_update_every_updates))
-
-    def update(self) -> None:
-        """One step."""
-        batch = self.batch
-        with torch.no_grad():
-            returns = batch.reward + batch.discount * self.target(batch.next_observation).amax(1)
-        value = self.online(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
-        loss = nn.functional.smooth_l1_loss(value, returns)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.optimizer.step()
-        if next(self.until_copy) == 0:
-            self.target.load_state_dict(self.online.state_dict())
-
-
 def widths(effort: Effort) -> list[str]:
     """Rows: an update by width, on one thread and on several, beside bare torch."""
     rows, theirs, sizes = [], [], []
     for width in WIDTHS:
         agent, batch = agent_of(two_layers(width), VECTOR), batch_of(VECTOR, WIDTH_BATCH)
-        bare = Bare(width, batch)
+        bare = BareDqn(
+            VECTOR.shape, (width, width), batch_size=WIDTH_BATCH, num_envs=1, learning_rate=1e-3
+        )
         ours = functools.partial(learn, agent, batch)
         one, several, *others = in_turn(
             [Contender(call, n) for call in (ours, bare.update) for n in (1, SEVERAL)], effort

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import resource
 import sys
@@ -11,38 +10,33 @@ import time
 from benchmarks.work import WORK
 
 
-def main(name: str, threads: str) -> None:
+def main(name: str, threads: str, device: str = "cpu") -> None:
     """Make the named work's updates and forward passes on fixed data."""
     started = time.perf_counter()
     import torch
-    from torch import nn
 
-    torch.set_num_threads(int(threads) if threads.isdigit() else 1)
-    work = WORK[name].limit
-    assert work is not None
-    sizes = (4, *work.hidden_sizes, 2)
+    from benchmarks.bare import LEARNERS
 
-    def network() -> nn.Sequential:
-        layers = [[nn.Linear(i, o), nn.ReLU()] for i, o in itertools.pairwise(sizes)]
-        return nn.Sequential(*list(itertools.chain(*layers))[:-1])
-
-    online, target = network(), network()
-    optimizer = torch.optim.Adam(online.parameters(), work.learning_rate, fused=True)
-    observation = torch.rand(work.batch_size, 4)
-    action = torch.randint(2, (work.batch_size, 1))
-    at, iterations = time.perf_counter(), 2_000 // work.updates_per_iteration
+    if threads.isdigit():
+        torch.set_num_threads(int(threads))
+    match, work = WORK[name].match, WORK[name].limit
+    learner = LEARNERS[match.algorithm](
+        work.shape,
+        work.hidden_sizes,
+        batch_size=work.batch_size,
+        num_envs=work.num_envs,
+        learning_rate=work.learning_rate,
+        device=device,
+    )
+    iterations = max(1, work.updates // work.updates_per_iteration)
+    at = time.perf_counter()
     for _ in range(iterations):
-        with torch.inference_mode():
-            for _ in range(work.collect_env_steps // work.num_envs):
-                online(observation[: work.num_envs]).argmax(1)
+        for _ in range(work.collect_env_steps // work.num_envs):
+            learner.act()
         for _ in range(work.updates_per_iteration):
-            with torch.no_grad():
-                returns = 1 + 0.99 * target(observation).amax(1)
-            value = online(observation).gather(1, action).squeeze(1)
-            loss = nn.functional.smooth_l1_loss(value, returns)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            learner.update()
+    if device == "cuda":
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - at
     figures = {
         "steps_per_second": iterations * work.collect_env_steps / seconds,

@@ -9,7 +9,7 @@ from benchmarks.peer_suites import PPO_CARTPOLE, SAC_HALFCHEETAH, Match, decay
 
 
 class Arithmetic(NamedTuple):
-    """What bare torch repeats on fixed data, as the limit of a DQN's work."""
+    """What bare torch repeats on fixed data, as the limit of a work."""
 
     hidden_sizes: tuple[int, ...]
     batch_size: int
@@ -17,6 +17,10 @@ class Arithmetic(NamedTuple):
     num_envs: int
     collect_env_steps: int
     updates_per_iteration: int
+    shape: tuple[int, ...] = (4,)
+    """Of an observation."""
+    updates: int = 2_000
+    """To be made, or one iteration if that is more."""
 
 
 class TargetCopy(NamedTuple):
@@ -35,9 +39,9 @@ class Work(NamedTuple):
 
     name: str
     match: Match
+    limit: Arithmetic
     policy: str = "MlpPolicy"
     """Theirs."""
-    limit: Arithmetic | None = None
     variants: tuple[str, ...] = ()
     """Precisions that have a row of their own."""
     threads: str = ""
@@ -97,7 +101,7 @@ def _dqn(
             "policy_kwargs": {"net_arch": list(arithmetic.hidden_sizes)},
         },
     )  # fmt: skip
-    return Work(name, match, limit=arithmetic)
+    return Work(name, match, arithmetic)
 
 
 PPO_BREAKOUT = Match(
@@ -169,6 +173,7 @@ DQN_BREAKOUT = Match(
         "target_update_interval": 1_000,
     },
 )
+IMAGES = (4, 84, 84)
 WARMUP = 1_000
 SHORT_HALFCHEETAH = replace(
     SAC_HALFCHEETAH,
@@ -209,10 +214,12 @@ WORK = {
     "W2": Work(
         "PPO CartPole-v1, 8 environments of 32 steps, 20 epochs of batch 256, MLPs 64-64",
         PPO_CARTPOLE,
+        Arithmetic((64, 64), 256, 1e-3, 8, 256, 20),
     ),
     "W3": Work(
         "PPO Breakout, 8 environments of 128 steps, 4 epochs of minibatches of 256, Nature CNN",
         PPO_BREAKOUT,
+        Arithmetic((512,), 256, 2.5e-4, 8, 1_024, 16, shape=IMAGES, updates=32),
         policy="CnnPolicy",
         variants=("bfloat16",),
         threads="1",
@@ -220,6 +227,7 @@ WORK = {
     "W4": Work(
         "DQN Breakout, one update of batch 32 every 4 steps, Nature CNN",
         DQN_BREAKOUT,
+        Arithmetic((512,), 32, 1e-4, 1, 4, 1, shape=IMAGES, updates=300),
         policy="CnnPolicy",
         variants=("bfloat16",),
         threads="1",
@@ -227,6 +235,7 @@ WORK = {
     "W5": Work(
         "SAC HalfCheetah-v5, one update of batch 256 per step, MLPs 256-256",
         SHORT_HALFCHEETAH,
+        Arithmetic((256, 256), 256, 3e-4, 1, 1, 1, shape=(17,), updates=1_000),
         variants=("bfloat16",),
     ),
 }
