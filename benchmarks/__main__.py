@@ -35,8 +35,8 @@ class System(NamedTuple):
     name: str
     """The module that runs it."""
     threads: str
-    precision: str = ""
-    """Where it is no plain float32."""
+    variant: str = ""
+    """Of `benchmarks.work.VARIANTS`."""
 
     @property
     def is_peer(self) -> bool:
@@ -46,13 +46,13 @@ class System(NamedTuple):
     @property
     def label(self) -> str:
         """In the table."""
-        return f"{self.name}, {self.precision}" if self.precision else self.name
+        return f"{self.name}, {self.variant}" if self.variant else self.name
 
 
 def run_once(system: System, work: str, device: str) -> dict[str, float]:
     """One run in a fresh process; its last line of output is its figures."""
     interpreter = python_of(system.name) if system.is_peer else sys.executable
-    arguments = [work, system.threads, device, *filter(None, [system.precision])]
+    arguments = [work, system.threads, device, *filter(None, [system.variant])]
     done = subprocess.run(
         [interpreter, "-m", f"benchmarks.{system.name}", *arguments],
         capture_output=True,
@@ -67,14 +67,15 @@ def run_once(system: System, work: str, device: str) -> dict[str, float]:
     return figures
 
 
-def systems_of(work: str, peer: str) -> list[System]:
+def systems_of(work: str, peer: str, device: str) -> list[System]:
     """Who is measured on a work, and with which numbers of threads.
 
-    All as installed and otherwise, ours in its other precisions, and what bare torch needs.
+    All as installed and otherwise, ours in its variants, and what bare torch needs.
     """
     cores = str(len(os.sched_getaffinity(0)))
     ours = [System("ours", "auto"), System("ours", WORK[work].threads or cores)]
-    ours += [System("ours", "auto", precision) for precision in WORK[work].variants]
+    variants = [*WORK[work].variants, *(["compiled"] if device == "cuda" else [])]
+    ours += [System("ours", "auto", variant) for variant in variants]
     theirs, limits = (
         [System(name, threads) for threads in ("default", "1")] for name in (peer, "limit")
     )
@@ -83,7 +84,7 @@ def systems_of(work: str, peer: str) -> list[System]:
 
 def table(work: str, peer: str, runs: int, device: str) -> list[str]:
     """Rows of one work: medians, and the ratio of each turn to the peer's."""
-    systems = systems_of(work, peer)
+    systems = systems_of(work, peer, device)
     results: dict[System, list[dict[str, float]]] = {system: [] for system in systems}
     for _ in range(runs):
         for system in systems:
@@ -108,7 +109,7 @@ def table(work: str, peer: str, runs: int, device: str) -> list[str]:
 def ratios(results: dict[System, list[dict[str, float]]]) -> list[str]:
     """Ours against the peer at its better setting, and against bare torch at its, turn by turn.
 
-    Ours as installed, at its better setting where that is another, and in each other precision.
+    Ours as installed, at its better setting where that is another, and in each variant.
     """
 
     def rate(system: System) -> float:
@@ -118,8 +119,8 @@ def ratios(results: dict[System, list[dict[str, float]]]) -> list[str]:
         return max(systems, key=rate)
 
     ours = [system for system in results if system.name == "ours"]
-    plain = [system for system in ours if not system.precision]
-    shown = [plain[0], better(plain), *(system for system in ours if system.precision)]
+    plain = [system for system in ours if not system.variant]
+    shown = [plain[0], better(plain), *(system for system in ours if system.variant)]
     theirs = better(system for system in results if system.is_peer)
     limit = better(system for system in results if system.name == "limit")
     lines = []

@@ -27,8 +27,8 @@ class Bare(Protocol):
         """One forward pass for all environments, and a choice."""
         ...
 
-    def update(self) -> None:
-        """One minibatch."""
+    def update(self) -> torch.Tensor:
+        """One minibatch; returns the loss `[]` before its step, of the critics where there are."""
         ...
 
 
@@ -73,11 +73,12 @@ def adam(*modules: nn.Module, learning_rate: float) -> torch.optim.Adam:
     return torch.optim.Adam(parameters, learning_rate, fused=True)
 
 
-def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
     """Backward, and the optimizer's step."""
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimizer.step()
+    return loss.detach()
 
 
 class Dqn:
@@ -109,12 +110,12 @@ class Dqn:
         """Greedily."""
         self.online(self.shown).argmax(1).cpu()
 
-    def update(self) -> None:
+    def update(self) -> torch.Tensor:
         """Towards the target network's greatest value."""
         with torch.no_grad():
             returns = self.reward + self.discount * self.target(self.next_observation).amax(1)
         value = self.online(self.observation).gather(1, self.action).squeeze(1)
-        step(self.optimizer, nn.functional.smooth_l1_loss(value, returns))
+        return step(self.optimizer, nn.functional.smooth_l1_loss(value, returns))
 
 
 class Ppo:
@@ -154,7 +155,7 @@ class Ppo:
         self.policy(features).softmax(1).multinomial(1).cpu()
         self.value(features).cpu()
 
-    def update(self) -> None:
+    def update(self) -> torch.Tensor:
         """Policy, value and entropy in one loss."""
         features = self.trunk(self.observation)
         log_probabilities = self.policy(features).log_softmax(1)
@@ -164,7 +165,7 @@ class Ppo:
         objective = torch.minimum(ratio * self.advantage, clipped * self.advantage).mean()
         value_loss = nn.functional.mse_loss(self.value(features).squeeze(1), self.returns)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(1).mean()
-        step(self.optimizer, 0.5 * value_loss - objective - 0.01 * entropy)
+        return step(self.optimizer, 0.5 * value_loss - objective - 0.01 * entropy)
 
 
 class Sac:
@@ -211,7 +212,7 @@ class Sac:
         """By chance."""
         self.sample(self.shown)[0].cpu()
 
-    def update(self) -> None:
+    def update(self) -> torch.Tensor:
         """Critics, actor, temperature and the slow copies."""
         temperature = self.log_temperature.detach().exp()
         with torch.no_grad():
@@ -221,7 +222,7 @@ class Sac:
             returns = self.reward + 0.99 * (least - temperature * density)
         pair = torch.cat([self.observation, self.action], 1)
         losses = [nn.functional.mse_loss(critic(pair), returns) for critic in self.critics]
-        step(self.critic_optimizer, losses[0] + losses[1])
+        critic_loss = step(self.critic_optimizer, losses[0] + losses[1])
         action, density = self.sample(self.observation)
         pair = torch.cat([self.observation, action], 1)
         self.critics.requires_grad_(requires_grad=False)
@@ -233,6 +234,7 @@ class Sac:
         with torch.no_grad():
             slow, fast = list(self.targets.parameters()), list(self.critics.parameters())
             torch._foreach_lerp_(slow, fast, TARGET_UPDATE_RATE)
+        return critic_loss
 
 
 LEARNERS: dict[str, type[Dqn | Ppo | Sac]] = {"dqn": Dqn, "ppo": Ppo, "sac": Sac}

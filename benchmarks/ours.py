@@ -9,10 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.work import WORK
+from benchmarks.work import VARIANTS, WORK
 
 
-def main(name: str, threads: str, device: str = "cpu", precision: str = "float32") -> None:
+def main(name: str, threads: str, device: str = "cpu", variant: str = "") -> None:
     """Train the named work and report steady-state steps per second."""
     started = time.perf_counter()
     import rlplug
@@ -20,7 +20,6 @@ def main(name: str, threads: str, device: str = "cpu", precision: str = "float32
     match = WORK[name].match
     quiet = {
         "device": device,
-        "agent.network.precision": precision,
         "launch.threads": int(threads) if threads.isdigit() else threads,
         "evaluate.every_env_steps": match.env_steps,
         "evaluate.final_episodes": 1,
@@ -35,7 +34,7 @@ def main(name: str, threads: str, device: str = "cpu", precision: str = "float32
             preset=None,
             steps=match.env_steps,
             run_dir=folder,
-            **(match.ours | quiet),
+            **(match.ours | VARIANTS[variant] | quiet),
         )
         lines = (Path(result.run_dir) / "metrics.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row.get("updates")]

@@ -43,7 +43,7 @@ class Work(NamedTuple):
     policy: str = "MlpPolicy"
     """Theirs."""
     variants: tuple[str, ...] = ()
-    """Precisions that have a row of their own."""
+    """Of `VARIANTS`, those that have a row of their own on every device."""
     threads: str = ""
     """Another number of ours than `auto` takes; empty is one for each core."""
 
@@ -182,6 +182,13 @@ SHORT_HALFCHEETAH = replace(
     | {"train.warmup_env_steps": WARMUP, "agent.random_env_steps": WARMUP},
     theirs={"learning_starts": WARMUP},
 )
+
+VARIANTS = {
+    "": {},
+    "bfloat16": {"agent.network.precision": "bfloat16"},
+    "compiled": {"agent.network.compile": True},
+}
+"""Of ours: what each sets."""
 
 WORK = {
     "preset": _dqn(

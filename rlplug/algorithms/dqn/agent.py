@@ -45,6 +45,7 @@ from rlplug.algorithms.dqn.gradient import build_gradient
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
+from rlplug.nn.compilation import Compiled
 from rlplug.nn.noisy import resample_noise
 from rlplug.nn.optimizer import build_optimizer
 from rlplug.nn.precision import keep_casts
@@ -74,7 +75,11 @@ class DqnAgent:
         )
         self.target.load_state_dict(self.online.state_dict())
         self.target.requires_grad_(requires_grad=False)
-        keep_casts(self.target)
+        self.compiled = None
+        if config.network.compile:
+            self.compiled = Compiled([self.online, self.target])
+        else:
+            keep_casts(self.target)
         self.target.generator = self.online.generator
         self.online_parameters = list(self.online.parameters())
         self.target_parameters = list(self.target.parameters())
@@ -82,12 +87,16 @@ class DqnAgent:
         self.optimizer = build_optimizer(
             config.optimizer, self.online_parameters, total_env_steps=context.total_env_steps
         )
-        self.gradient = build_gradient(self.online, self.optimizer)
+        self.gradient = build_gradient(
+            self.online, self.optimizer, is_compiled=config.network.compile
+        )
         self.noise_generator = context.seeds.torch("noise", context.device)
         self.num_updates = 0
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step on `[B]` transitions; priorities are the head's."""
+        if self.compiled is not None:
+            self.compiled.begin_update()
         online, target, head = self.online, self.target, self.online.head
         if self.first_action:
             batch = batch._replace(action=batch.action - self.first_action)

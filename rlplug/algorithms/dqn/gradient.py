@@ -56,9 +56,11 @@ class Gradient(Protocol):
         ...
 
 
-def build_gradient(network: QNetwork, optimizer: Optimizer) -> Gradient:
-    """Written out where the network allows it, and where all of it learns."""
-    layers = network.fully_connected()
+def build_gradient(
+    network: QNetwork, optimizer: Optimizer, *, is_compiled: bool = False
+) -> Gradient:
+    """Written out where the network allows it and is not compiled, and where all of it learns."""
+    layers = None if is_compiled else network.fully_connected()
     if layers is None or not all(each.requires_grad for each in network.parameters()):
         return ByAutograd(network, optimizer)
     return WrittenOut(network, layers, optimizer)

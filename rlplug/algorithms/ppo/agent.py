@@ -61,6 +61,7 @@ from rlplug.algorithms.ppo.losses import Coefficients, Losses
 from rlplug.algorithms.ppo.network import build_network
 from rlplug.algorithms.ppo.policy import PpoPolicy
 from rlplug.data import UpdateResult
+from rlplug.nn.compilation import Compiled
 from rlplug.nn.normalizers import RewardScaler
 from rlplug.nn.optimizer import build_optimizer
 from rlplug.ops.policy_losses import explained_variance, standardized
@@ -93,7 +94,10 @@ class PpoAgent:
         self.optimizer = build_optimizer(
             config.optimizer, self.network.parameters(), total_env_steps=context.total_env_steps
         )
-        self.gradient = build_gradient(self.network, Losses(config), self.optimizer)
+        self.compiled = Compiled([self.network]) if config.network.compile else None
+        self.gradient = build_gradient(
+            self.network, Losses(config), self.optimizer, is_compiled=config.network.compile
+        )
         self.estimate = build_estimator(config.advantage)
         self.reward_scaler = (
             RewardScaler(config.gamma, device=context.device) if config.normalize_rewards else None
@@ -126,6 +130,8 @@ class PpoAgent:
 
     def update(self, batch: Minibatch) -> UpdateResult:
         """One optimizer step on `[B]` transitions."""
+        if self.compiled is not None:
+            self.compiled.begin_update()
         now = Coefficients(self.clip_ratio, self.entropy_coefficient)
         metrics = self.gradient.descend(batch, now)
         self._epoch_kl += [metrics["approximate_kl"]] if self.config.target_kl else []

@@ -127,6 +127,9 @@ class NetworkConfig(Config):
     precision: PrecisionName = "float32"
     """Of all layers but the recurrent and the last: `auto` takes bfloat16 where there are
     convolutions and the processor multiplies it by itself."""
+    compile: bool = False
+    """torch.compile for updates; on a GPU their kernels are captured in graphs too. Takes up to a
+    minute to begin, and pays on a GPU alone."""
 
     @model_validator(mode="after")
     def _recurrent_state_is_shared(self) -> NetworkConfig:

@@ -41,11 +41,17 @@ class Gradient(Protocol):
         ...
 
 
-def build_gradient(network: ActorCritic, losses: Losses, optimizer: Optimizer) -> Gradient:
-    """Written out where network and losses allow it, and where all of the network learns."""
+def build_gradient(
+    network: ActorCritic, losses: Losses, optimizer: Optimizer, *, is_compiled: bool = False
+) -> Gradient:
+    """Written out where network and losses allow it, and where all of the network learns.
+
+    A network that is compiled is called, by autograd.
+    """
     actions = network.actions
     if (
-        network.is_towers_alone
+        not is_compiled
+        and network.is_towers_alone
         and isinstance(actions.build(torch.zeros(1, actions.num_parameters)), Categorical)
         and losses.has_slopes
         and all(parameter.requires_grad for parameter in network.parameters())

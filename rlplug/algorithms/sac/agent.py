@@ -44,6 +44,7 @@ from rlplug.algorithms.sac.policy import SacPolicy
 from rlplug.algorithms.sac.soft_values import AllActions, DrawnActions
 from rlplug.algorithms.sac.temperature import build_temperature
 from rlplug.data import TransitionBatch, UpdateResult, Weights
+from rlplug.nn.compilation import Compiled
 from rlplug.nn.optimizer import build_optimizer
 from rlplug.ops.policy_losses import one_step_target
 
@@ -86,10 +87,14 @@ class SacAgent:
             self.actor_optimizer,
             self.critic_optimizer,
         )
-        self.gradient = build_gradient(networks, self.kind)
+        called = [self.actor, self.critic, self.target_critic]
+        self.compiled = Compiled(called) if config.network.compile else None
+        self.gradient = build_gradient(networks, self.kind, is_compiled=config.network.compile)
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step of critics, actor, temperature and targets; priorities are mean |TD errors|."""
+        if self.compiled is not None:
+            self.compiled.begin_update()
         with self.gradient.region():
             temperature = self.temperature.value
             following = self.gradient.following(batch, temperature)

@@ -86,9 +86,9 @@ class Gradient(Protocol):
         ...
 
 
-def build_gradient(networks: Networks, kind: ActionKind) -> Gradient:
-    """Written out where the networks allow it, and where all of them learns."""
-    if isinstance(kind, DrawnActions) and _can_be_written_out(networks):
+def build_gradient(networks: Networks, kind: ActionKind, *, is_compiled: bool = False) -> Gradient:
+    """Written out where the networks allow it and are not compiled, and all of them learns."""
+    if not is_compiled and isinstance(kind, DrawnActions) and _can_be_written_out(networks):
         return WrittenOut(networks, kind.generator)
     return ByAutograd(networks, kind)
 

@@ -50,7 +50,7 @@ class SacPolicy:
         if mode == "explore" and self.env_steps < self.config.random_env_steps:
             return PolicyStep(self._random(observation), policy_state, {})
         with torch.inference_mode():
-            policy = self.actor(optree.tree_map(self._tensor, observation))
+            policy = self.actor.forward(optree.tree_map(self._tensor, observation))
             drawn = policy.mode() if mode == "greedy" else policy.sample(self.torch_generator)
             action = self.actor.actions.to_environment(drawn).cpu().numpy()
         return PolicyStep(self._within_bounds(action), policy_state, {})

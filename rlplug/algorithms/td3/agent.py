@@ -40,6 +40,7 @@ import torch
 from rlplug.algorithms.td3.network import build_actor, build_critic
 from rlplug.algorithms.td3.policy import Td3Policy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
+from rlplug.nn.compilation import Compiled
 from rlplug.nn.critic import frozen
 from rlplug.nn.optimizer import build_optimizer
 from rlplug.ops.policy_losses import (
@@ -79,11 +80,15 @@ class Td3Agent:
         self.critic_optimizer = build_optimizer(
             config.critic_optimizer, self.critic.parameters(), total_env_steps=total
         )
+        called = [self.actor, self.critic, self.target_actor, self.target_critic]
+        self.compiled = Compiled(called) if config.network.compile else None
         self.generator = context.seeds.torch("target-noise", context.device)
         self.num_updates = 0
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step of the critics, and of all else when it is due; priorities are |TD errors|."""
+        if self.compiled is not None:
+            self.compiled.begin_update()
         critic_loss, q_values, td_errors = self._update_critic(batch)
         metrics = {"critic_loss": critic_loss.detach(), "q_value": q_values.detach().mean()}
         self.num_updates += 1

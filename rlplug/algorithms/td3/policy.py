@@ -54,7 +54,7 @@ class Td3Policy:
             num_envs = len(optree.tree_leaves(observation)[0])
             return PolicyStep(self._random(num_envs), policy_state, {})
         with torch.inference_mode():
-            action = self.actor(optree.tree_map(self._tensor, observation))  # [N, D]
+            action = self.actor.forward(optree.tree_map(self._tensor, observation))  # [N, D]
             if mode != "greedy":
                 noise = self._tensor(self.noise.draw(self.env_steps))
                 action = (action + noise).clamp(-1.0, 1.0)
