@@ -39,6 +39,7 @@ def _wait() -> None:
 
 def row(work: Work, precision: str, device: str) -> list[float]:
     """Milliseconds of an update as it is and compiled, and seconds of the first compiled one."""
+    torch.compiler.reset()  # it stops compiling where one function has been compiled too often
     batch = TransitionBatch(*(part.to(device) for part in batch_of(work)))
     plain, compiled = (
         agent_of(work, precision, device=device, is_compiled=each) for each in (False, True)
