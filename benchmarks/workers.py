@@ -18,6 +18,8 @@ import itertools
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from importlib.metadata import version
@@ -189,7 +191,14 @@ def start_up(_: float) -> list[str]:
             with parts(FAST, workers, "ray", "sync"):
                 seconds = time.perf_counter() - began
             rows.append(f"| then {workers} worker{'s' * (workers > 1)} | {seconds:.1f} |")
-    return rows
+    alone = median(_seconds_of("import torch") for _ in range(3))
+    return [*rows, f"| beside it: a process alone that imports torch | {alone:.1f} |"]
+
+
+def _seconds_of(statement: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", statement], check=True, timeout=60)
+    return time.perf_counter() - began
 
 
 def broadcasts(_: float) -> list[str]:
