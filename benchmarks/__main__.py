@@ -158,8 +158,8 @@ def main() -> None:
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}; Python {platform.python_version()}, "
         f"{versions}; the peer in an environment of its own: {theirs}. A shared machine with 2 "
         "cores: trust the ratios. Steps per second count from the first update on; `limit` is bare "
-        "torch doing the same arithmetic on fixed data: forward, backward, optimizer and acting, "
-        "with autograd, and neither environment nor replay.",
+        "torch doing the same on fixed data: forward, backward, Adam and acting, by autograd; it "
+        "has no environment and no replay, clips no gradients and copies to a target in SAC alone.",
         "",
     ]
     for work in options.work:

@@ -22,34 +22,37 @@ if TYPE_CHECKING:
 TURNS, SECONDS = 7, 0.5
 
 
-def milliseconds(agent: DqnAgent, batch: TransitionBatch) -> float:
+def milliseconds(agent: DqnAgent, batch: TransitionBatch, device: str) -> float:
     """Of an update, in a stretch of them that ends when the device has."""
     updates, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < SECONDS:
         agent.update(batch)
         updates += 1
-    _wait()
+    _wait(device)
     return (time.perf_counter() - begin) / updates * 1e3
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
+def _wait(device: str) -> None:
+    if device == "cuda":
         torch.cuda.synchronize()
 
 
 def row(work: Work, precision: str, device: str) -> list[float]:
     """Milliseconds of an update as it is and compiled, and seconds of the first compiled one."""
-    torch.compiler.reset()  # it stops compiling where one function has been compiled too often
     batch = TransitionBatch(*(part.to(device) for part in batch_of(work)))
     plain, compiled = (
         agent_of(work, precision, device=device, is_compiled=each) for each in (False, True)
     )
     plain.update(batch)
+    _wait(device)
     begin = time.perf_counter()
     compiled.update(batch)
-    _wait()
+    _wait(device)
     first = time.perf_counter() - begin
-    turns = [(milliseconds(plain, batch), milliseconds(compiled, batch)) for _ in range(TURNS)]
+    turns = [
+        (milliseconds(plain, batch, device), milliseconds(compiled, batch, device))
+        for _ in range(TURNS)
+    ]
     return [*(statistics.median(each) for each in zip(*turns, strict=True)), first]
 
 

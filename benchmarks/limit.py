@@ -10,6 +10,13 @@ import time
 from benchmarks.work import WORK
 
 
+def _wait(device: str) -> None:
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
 def main(name: str, threads: str, device: str = "cpu") -> None:
     """Make the named work's updates and forward passes on fixed data."""
     started = time.perf_counter()
@@ -28,6 +35,9 @@ def main(name: str, threads: str, device: str = "cpu") -> None:
         learning_rate=work.learning_rate,
         device=device,
     )
+    learner.act()
+    learner.update()
+    _wait(device)
     iterations = max(1, work.updates // work.updates_per_iteration)
     at = time.perf_counter()
     for _ in range(iterations):
@@ -35,8 +45,7 @@ def main(name: str, threads: str, device: str = "cpu") -> None:
             learner.act()
         for _ in range(work.updates_per_iteration):
             learner.update()
-    if device == "cuda":
-        torch.cuda.synchronize()
+    _wait(device)
     seconds = time.perf_counter() - at
     figures = {
         "steps_per_second": iterations * work.collect_env_steps / seconds,

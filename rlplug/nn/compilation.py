@@ -1,9 +1,9 @@
 """torch.compile, as a setting of the networks that learn (`agent.network.compile`).
 
 Forward and backward become a few fused kernels each; on a GPU these are captured in graphs as well,
-each of which is launched at once. Acting is left as it is: few rows, of other shapes. It takes
-seconds to minutes at the first update, and pays in long runs on a GPU alone: on a CPU whatever was
-measured became slower, or hardly faster (decision 0036).
+each of which is launched at once. Acting and judging are left as they are: their minibatches have
+other sizes. It takes seconds to a minute at the first updates, and is meant for long runs on a GPU:
+on a CPU whatever was measured became slower, or hardly faster (decision 0036).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rlplug.errors import ConfigError
+from rlplug.nn.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ class Compiled:
         networks: On their device; each is compiled when it is first called.
 
     Raises:
-        ConfigError: there is no compiler for this device.
+        ConfigError: on a CPU, where there is no compiler.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -36,7 +37,17 @@ class Compiled:
         if device == "cpu":
             _require_compiler()
         for network in networks:
-            network.compile(mode="reduce-overhead" if self._has_graphs else None)
+            for part in network.modules():
+                if isinstance(precision := getattr(part, "precision", None), Precision):
+                    precision.settle(device)
+            # isolated, or torch would stop after eight networks of a kind in one process
+            mode = "reduce-overhead" if self._has_graphs else None
+            network.compile(mode=mode, isolate_recompiles=True)
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether what a network puts out is overwritten in the next update."""
+        return self._has_graphs
 
     def begin_update(self) -> None:
         """What graphs put out before may be overwritten from now on."""

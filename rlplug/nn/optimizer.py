@@ -128,6 +128,8 @@ class Optimizer:
         self._config = config
         self._total_env_steps = total_env_steps
         self._norm_before_clipping: Tensor | None = None
+        self.keeps_norm = False
+        """Whether each step computes the norm, for gradients that do not stay until the next."""
 
     @property
     def learning_rate(self) -> float:
@@ -182,6 +184,8 @@ class Optimizer:
             else:  # to ask a GPU how large it is would be to wait for it
                 torch._foreach_mul_(gradients, (threshold / (norm + 1e-6)).clamp(max=1.0))
             self._norm_before_clipping = norm
+        elif self.keeps_norm:
+            self._norm_before_clipping = _global_norm(self._gradients())
         self._inner.step()
 
     def gradient_norm(self) -> float:

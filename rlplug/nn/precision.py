@@ -40,6 +40,11 @@ class Precision:
     def __init__(self, name: PrecisionName, layers: nn.Module) -> None:
         self.name = name
         self._has_convolutions = any(isinstance(part, nn.Conv2d) for part in layers.modules())
+        self._has_bfloat16: bool | None = None
+
+    def settle(self, device: str) -> None:
+        """Look once and for all whether the device has bfloat16: no compiler can look."""
+        self._has_bfloat16 = has_bfloat16(device)
 
     @property
     def hidden_dtype(self) -> torch.dtype:
@@ -61,8 +66,10 @@ class Precision:
         device = next(network.parameters()).device.type
         if device == "cpu" and rows < _ENOUGH_ROWS:
             return _FLOAT32
-        if self.name == "auto" and not has_bfloat16(device):
-            return _FLOAT32
+        if self.name == "auto":
+            known = self._has_bfloat16
+            if not (has_bfloat16(device) if known is None else known):
+                return _FLOAT32
         return torch.autocast(device, torch.bfloat16)
 
 

@@ -45,6 +45,7 @@ from rlplug.algorithms.dqn.gradient import build_gradient
 from rlplug.algorithms.dqn.network import build_network
 from rlplug.algorithms.dqn.policy import DqnPolicy
 from rlplug.data import TransitionBatch, UpdateResult, Weights
+from rlplug.errors import ConfigError
 from rlplug.nn.compilation import Compiled
 from rlplug.nn.noisy import resample_noise
 from rlplug.nn.optimizer import build_optimizer
@@ -78,6 +79,11 @@ class DqnAgent:
         self.compiled = None
         if config.network.compile:
             self.compiled = Compiled([self.online, self.target])
+            if self.compiled.has_graphs and config.network.noisy is not None:
+                raise ConfigError(
+                    "agent.network.compile: noisy layers have new noise in each update, for which "
+                    "a GPU's graphs would be captured again. Leave one of the two out."
+                )
         else:
             keep_casts(self.target)
         self.target.generator = self.online.generator

@@ -164,8 +164,8 @@ class NetworkConfig(Config):
     """Of all layers but the last: `auto` takes bfloat16 where there are convolutions and the
     processor multiplies it by itself."""
     compile: bool = False
-    """torch.compile for updates; on a GPU their kernels are captured in graphs too. Takes up to a
-    minute to begin, and pays on a GPU alone."""
+    """torch.compile for updates; on a GPU their kernels are captured in graphs too. Takes seconds
+    to a minute to begin; meant for a GPU."""
 
 
 class DqnConfig(Config):

@@ -98,8 +98,10 @@ class DqnPolicy:
         with torch.inference_mode():
             if self.has_noisy_layers:
                 remove_noise(network)
-            estimate = network(batch.observation, samples=head.num_samples, generator=generator)
-            next_estimate = network(
+            estimate = network.forward(
+                batch.observation, samples=head.num_samples, generator=generator
+            )
+            next_estimate = network.forward(
                 batch.next_observation, samples=head.num_target_samples, generator=generator
             )
             online = KnownValues(head.mean(next_estimate))  # asked for the next observation alone

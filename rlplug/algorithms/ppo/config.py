@@ -128,8 +128,8 @@ class NetworkConfig(Config):
     """Of all layers but the recurrent and the last: `auto` takes bfloat16 where there are
     convolutions and the processor multiplies it by itself."""
     compile: bool = False
-    """torch.compile for updates; on a GPU their kernels are captured in graphs too. Takes up to a
-    minute to begin, and pays on a GPU alone."""
+    """torch.compile for updates; on a GPU their kernels are captured in graphs too. Takes seconds
+    to a minute to begin; meant for a GPU."""
 
     @model_validator(mode="after")
     def _recurrent_state_is_shared(self) -> NetworkConfig:

@@ -157,7 +157,7 @@ def _judge(
 ) -> tuple[Tensor, ...]:
     if action is None:
         return (network.values(seen, packing),)
-    distribution, value = network(seen, packing)
+    distribution, value = network.forward(seen, packing)  # as it is, also where it is compiled
     assert value is not None
     return value, distribution.log_prob(action)
 

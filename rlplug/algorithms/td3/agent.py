@@ -82,6 +82,8 @@ class Td3Agent:
         )
         called = [self.actor, self.critic, self.target_actor, self.target_critic]
         self.compiled = Compiled(called) if config.network.compile else None
+        # the actor does not step in each update, and its gradient would be read after the next
+        self.actor_optimizer.keeps_norm = self.compiled is not None and self.compiled.has_graphs
         self.generator = context.seeds.torch("target-noise", context.device)
         self.num_updates = 0
 

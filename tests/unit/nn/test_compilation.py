@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
+from actor_critic_world import agent_context, make_batch
 from torch import nn
 
+from rlplug.algorithms.dqn.agent import DqnAgent
+from rlplug.algorithms.dqn.config import DqnConfig
+from rlplug.algorithms.td3.agent import Td3Agent
+from rlplug.algorithms.td3.config import Td3Config
 from rlplug.errors import ConfigError
 from rlplug.nn.compilation import Compiled
 
@@ -22,7 +29,11 @@ class _Weight:
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was compiled, with which mode."""
     asked: list[Any] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda each, *, mode: asked.append((each, mode)))
+    monkeypatch.setattr(
+        nn.Module,
+        "compile",
+        lambda each, *, mode, isolate_recompiles: asked.append((each, mode, isolate_recompiles)),
+    )
     return asked
 
 
@@ -37,7 +48,7 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_on_a_cpu_each_network_is_compiled_without_graphs(compiled: Any, marks: Any) -> None:
     networks = [nn.Linear(2, 2), nn.Linear(2, 1)]
     Compiled(networks).begin_update()
-    assert compiled == [(networks[0], None), (networks[1], None)]
+    assert compiled == [(networks[0], None, True), (networks[1], None, True)]
     assert marks == []
 
 
@@ -47,7 +58,8 @@ def test_on_a_gpu_graphs_are_captured_and_let_go_once_an_update(
     network = nn.Linear(2, 2)
     monkeypatch.setattr(network, "parameters", lambda: iter([_Weight()]))
     updates = Compiled([network])
-    assert compiled == [(network, "reduce-overhead")]
+    assert updates.has_graphs
+    assert compiled == [(network, "reduce-overhead", True)]
     assert marks == []
     updates.begin_update()
     updates.begin_update()
@@ -62,3 +74,32 @@ def test_without_a_compiler_it_says_what_to_install() -> None:
         pytest.raises(ConfigError, match=r"needs a C\+\+ compiler .* Install one \(g\+\+\)"),
     ):
         Compiled([nn.Linear(2, 2)])
+
+
+@pytest.fixture
+def as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are believed to be there, and nothing is compiled."""
+    monkeypatch.setattr(nn.Module, "compile", lambda *_, **__: None)
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
+    monkeypatch.setattr(Compiled, "has_graphs", True)
+
+
+@pytest.mark.usefixtures("as_if_on_a_gpu")
+def test_a_norm_does_not_need_a_gradient_that_a_graph_has_overwritten() -> None:
+    space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    config = Td3Config.model_validate({"network": {"hidden_sizes": [8], "compile": True}})
+    agent = Td3Agent(config, agent_context(space))
+    for seed in range(config.actor_update_every_updates):
+        agent.update(make_batch(space, seed))
+    norm = agent.metrics()["actor_gradient_norm"]
+    assert norm > 0
+    for parameter in agent.actor_optimizer._gradients():
+        parameter.zero_()
+    assert agent.metrics()["actor_gradient_norm"] == norm
+
+
+@pytest.mark.usefixtures("as_if_on_a_gpu")
+def test_noisy_layers_and_graphs_are_refused() -> None:
+    network = {"network": {"noisy": {"kind": "factorised"}, "compile": True}}
+    with pytest.raises(ConfigError, match=r"noisy layers .* Leave one of the two out"):
+        DqnAgent(DqnConfig.model_validate(network), agent_context(gymnasium.spaces.Discrete(2)))
