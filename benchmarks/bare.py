@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import nn
 
+from benchmarks.work import CARTPOLE, HALFCHEETAH, IMAGES
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-CARTPOLE, BREAKOUT, HALFCHEETAH = (4,), (4, 84, 84), (17,)
-"""Shapes of an observation; three axes are an image of bytes."""
-NUM_ACTIONS = {CARTPOLE: 2, BREAKOUT: 4, HALFCHEETAH: 6}
+    from benchmarks.work import Arithmetic
+
+NUM_ACTIONS = {CARTPOLE: 2, IMAGES: 4, HALFCHEETAH: 6}
 NATURE_FEATURES = 3_136
 TARGET_UPDATE_RATE = 0.005
 TARGET_ENTROPY = -6.0
@@ -81,83 +83,74 @@ def step(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> torch.Tensor:
     return loss.detach()
 
 
+def wait(device: str) -> None:
+    """Until what was asked of the device is done."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+class Data:
+    """What is learned from, and acted on; it stays the same."""
+
+    def __init__(self, work: Arithmetic, device: str) -> None:
+        self.shown = observations(work.num_envs, work.shape, device)
+        self.observation = observations(work.batch_size, work.shape, device)
+        self.next_observation = observations(work.batch_size, work.shape, device)
+
+
 class Dqn:
     """Two networks, Huber's loss; no copies to the target."""
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        hidden_sizes: Sequence[int],
-        *,
-        batch_size: int,
-        num_envs: int,
-        learning_rate: float,
-        device: str = "cpu",
-    ) -> None:
-        outputs = NUM_ACTIONS[shape]
-        self.online = network(shape, hidden_sizes, outputs).to(device)
-        self.target = network(shape, hidden_sizes, outputs).to(device)
-        self.optimizer = adam(self.online, learning_rate=learning_rate)
-        self.shown = observations(num_envs, shape, device)
-        self.observation = observations(batch_size, shape, device)
-        self.next_observation = observations(batch_size, shape, device)
-        self.action = torch.randint(outputs, (batch_size, 1), device=device)
-        self.reward = torch.ones(batch_size, device=device)
+    def __init__(self, work: Arithmetic, device: str = "cpu") -> None:
+        outputs = NUM_ACTIONS[work.shape]
+        self.online = network(work.shape, work.hidden_sizes, outputs).to(device)
+        self.target = network(work.shape, work.hidden_sizes, outputs).to(device)
+        self.optimizer = adam(self.online, learning_rate=work.learning_rate)
+        self.data = Data(work, device)
+        self.action = torch.randint(outputs, (work.batch_size, 1), device=device)
+        self.reward = torch.ones(work.batch_size, device=device)
         self.discount = 0.99 * self.reward
 
     @torch.inference_mode()
     def act(self) -> None:
         """Greedily."""
-        self.online(self.shown).argmax(1).cpu()
+        self.online(self.data.shown).argmax(1).cpu()
 
     def update(self) -> torch.Tensor:
         """Towards the target network's greatest value."""
         with torch.no_grad():
-            returns = self.reward + self.discount * self.target(self.next_observation).amax(1)
-        value = self.online(self.observation).gather(1, self.action).squeeze(1)
+            returns = self.reward + self.discount * self.target(self.data.next_observation).amax(1)
+        value = self.online(self.data.observation).gather(1, self.action).squeeze(1)
         return step(self.optimizer, nn.functional.smooth_l1_loss(value, returns))
 
 
 class Ppo:
     """The clipped objective; two towers on vectors, one trunk with two heads on images."""
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        hidden_sizes: Sequence[int],
-        *,
-        batch_size: int,
-        num_envs: int,
-        learning_rate: float,
-        device: str = "cpu",
-    ) -> None:
-        outputs = NUM_ACTIONS[shape]
-        self.trunk = nn.Sequential()
-        if len(shape) > 1:
-            trunk = [nature(), mlp((NATURE_FEATURES, *hidden_sizes)), nn.ReLU()]
-            self.trunk = nn.Sequential(*trunk).to(device)
-            shape_of_heads: tuple[int, ...] = (hidden_sizes[-1],)
-        else:
-            shape_of_heads = (*shape, *hidden_sizes)
-        self.policy = mlp((*shape_of_heads, outputs), nn.Tanh).to(device)
-        self.value = mlp((*shape_of_heads, 1), nn.Tanh).to(device)
-        self.optimizer = adam(self.trunk, self.policy, self.value, learning_rate=learning_rate)
-        self.shown = observations(num_envs, shape, device)
-        self.observation = observations(batch_size, shape, device)
-        self.action = torch.randint(outputs, (batch_size, 1), device=device)
-        self.returns, self.advantage = torch.randn(2, batch_size, device=device)
-        self.log_probability = torch.full((batch_size,), -1.0, device=device)
+    def __init__(self, work: Arithmetic, device: str = "cpu") -> None:
+        outputs = NUM_ACTIONS[work.shape]
+        self.trunk, sizes = nn.Sequential(), (*work.shape, *work.hidden_sizes)
+        if len(work.shape) > 1:
+            trunk = [nature(), mlp((NATURE_FEATURES, *work.hidden_sizes)), nn.ReLU()]
+            self.trunk, sizes = nn.Sequential(*trunk).to(device), work.hidden_sizes[-1:]
+        self.policy = mlp((*sizes, outputs), nn.Tanh).to(device)
+        self.value = mlp((*sizes, 1), nn.Tanh).to(device)
+        self.optimizer = adam(self.trunk, self.policy, self.value, learning_rate=work.learning_rate)
+        self.data = Data(work, device)
+        self.action = torch.randint(outputs, (work.batch_size, 1), device=device)
+        self.returns, self.advantage = torch.randn(2, work.batch_size, device=device)
+        self.log_probability = torch.full((work.batch_size,), -1.0, device=device)
 
     @torch.inference_mode()
     def act(self) -> None:
         """By chance, with the value of each state."""
-        features = self.trunk(self.shown)
+        features = self.trunk(self.data.shown)
         self.policy(features).softmax(1).multinomial(1).cpu()
         self.value(features).cpu()
 
     def update(self) -> torch.Tensor:
         """Policy, value and entropy in one loss."""
-        features = self.trunk(self.observation)
+        features = self.trunk(self.data.observation)
         log_probabilities = self.policy(features).log_softmax(1)
         chosen = log_probabilities.gather(1, self.action).squeeze(1)
         ratio = (chosen - self.log_probability).exp()
@@ -171,31 +164,20 @@ class Ppo:
 class Sac:
     """A squashed Gaussian, twin critics with their slow copies, and the temperature."""
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        hidden_sizes: Sequence[int],
-        *,
-        batch_size: int,
-        num_envs: int,
-        learning_rate: float,
-        device: str = "cpu",
-    ) -> None:
-        actions = NUM_ACTIONS[shape]
-        self.actor = mlp((*shape, *hidden_sizes, 2 * actions)).to(device)
+    def __init__(self, work: Arithmetic, device: str = "cpu") -> None:
+        actions, learning_rate = NUM_ACTIONS[work.shape], work.learning_rate
+        self.actor = mlp((*work.shape, *work.hidden_sizes, 2 * actions)).to(device)
+        sizes = (work.shape[0] + actions, *work.hidden_sizes, 1)
         self.critics, self.targets = (
-            nn.ModuleList(mlp((shape[0] + actions, *hidden_sizes, 1)) for _ in range(2)).to(device)
-            for _ in range(2)
+            nn.ModuleList(mlp(sizes) for _ in range(2)).to(device) for _ in range(2)
         )
         self.log_temperature = nn.Parameter(torch.zeros((), device=device))
         self.actor_optimizer = adam(self.actor, learning_rate=learning_rate)
         self.critic_optimizer = adam(self.critics, learning_rate=learning_rate)
         self.temperature_optimizer = torch.optim.Adam([self.log_temperature], learning_rate)
-        self.shown = observations(num_envs, shape, device)
-        self.observation = observations(batch_size, shape, device)
-        self.next_observation = observations(batch_size, shape, device)
-        self.action = torch.rand(batch_size, actions, device=device) * 2 - 1
-        self.reward = torch.ones(batch_size, 1, device=device)
+        self.data = Data(work, device)
+        self.action = torch.rand(work.batch_size, actions, device=device) * 2 - 1
+        self.reward = torch.ones(work.batch_size, 1, device=device)
 
     def sample(self, observation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions, and the logarithms of their densities."""
@@ -210,21 +192,21 @@ class Sac:
     @torch.inference_mode()
     def act(self) -> None:
         """By chance."""
-        self.sample(self.shown)[0].cpu()
+        self.sample(self.data.shown)[0].cpu()
 
     def update(self) -> torch.Tensor:
         """Critics, actor, temperature and the slow copies."""
         temperature = self.log_temperature.detach().exp()
         with torch.no_grad():
-            action, density = self.sample(self.next_observation)
-            after = torch.cat([self.next_observation, action], 1)
+            action, density = self.sample(self.data.next_observation)
+            after = torch.cat([self.data.next_observation, action], 1)
             least = torch.minimum(*(target(after) for target in self.targets))
             returns = self.reward + 0.99 * (least - temperature * density)
-        pair = torch.cat([self.observation, self.action], 1)
+        pair = torch.cat([self.data.observation, self.action], 1)
         losses = [nn.functional.mse_loss(critic(pair), returns) for critic in self.critics]
         critic_loss = step(self.critic_optimizer, losses[0] + losses[1])
-        action, density = self.sample(self.observation)
-        pair = torch.cat([self.observation, action], 1)
+        action, density = self.sample(self.data.observation)
+        pair = torch.cat([self.data.observation, action], 1)
         self.critics.requires_grad_(requires_grad=False)
         least = torch.minimum(*(critic(pair) for critic in self.critics))
         step(self.actor_optimizer, (temperature * density - least).mean())

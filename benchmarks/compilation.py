@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from benchmarks.bare import wait
 from benchmarks.precision import WORK, Work, agent_of, batch_of
 from rlplug.data import TransitionBatch
 
@@ -28,13 +29,8 @@ def milliseconds(agent: DqnAgent, batch: TransitionBatch, device: str) -> float:
     while time.perf_counter() - begin < SECONDS:
         agent.update(batch)
         updates += 1
-    _wait(device)
+    wait(device)
     return (time.perf_counter() - begin) / updates * 1e3
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def row(work: Work, precision: str, device: str) -> list[float]:
@@ -44,10 +40,10 @@ def row(work: Work, precision: str, device: str) -> list[float]:
         agent_of(work, precision, device=device, is_compiled=each) for each in (False, True)
     )
     plain.update(batch)
-    _wait(device)
+    wait(device)
     begin = time.perf_counter()
     compiled.update(batch)
-    _wait(device)
+    wait(device)
     first = time.perf_counter() - begin
     turns = [
         (milliseconds(plain, batch, device), milliseconds(compiled, batch, device))

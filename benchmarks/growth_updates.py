@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.bare import Dqn as BareDqn
 from benchmarks.growth_turns import Contender, bars, cells, from_where_on, head, in_turn, three
+from benchmarks.work import Arithmetic
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
 from rlplug.data import TransitionBatch
@@ -107,9 +108,7 @@ def widths(effort: Effort) -> list[str]:
     rows, theirs, sizes = [], [], []
     for width in WIDTHS:
         agent, batch = agent_of(two_layers(width), VECTOR), batch_of(VECTOR, WIDTH_BATCH)
-        bare = BareDqn(
-            VECTOR.shape, (width, width), batch_size=WIDTH_BATCH, num_envs=1, learning_rate=1e-3
-        )
+        bare = BareDqn(Arithmetic((width, width), WIDTH_BATCH, 1e-3, 1, 1, 1))
         ours = functools.partial(learn, agent, batch)
         one, several, *others = in_turn(
             [Contender(call, n) for call in (ours, bare.update) for n in (1, SEVERAL)], effort

@@ -10,34 +10,20 @@ import time
 from benchmarks.work import WORK
 
 
-def _wait(device: str) -> None:
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
 def main(name: str, threads: str, device: str = "cpu") -> None:
     """Make the named work's updates and forward passes on fixed data."""
     started = time.perf_counter()
     import torch
 
-    from benchmarks.bare import LEARNERS
+    from benchmarks.bare import LEARNERS, wait
 
     if threads.isdigit():
         torch.set_num_threads(int(threads))
     match, work = WORK[name].match, WORK[name].limit
-    learner = LEARNERS[match.algorithm](
-        work.shape,
-        work.hidden_sizes,
-        batch_size=work.batch_size,
-        num_envs=work.num_envs,
-        learning_rate=work.learning_rate,
-        device=device,
-    )
+    learner = LEARNERS[match.algorithm](work, device)
     learner.act()
     learner.update()
-    _wait(device)
+    wait(device)
     iterations = max(1, work.updates // work.updates_per_iteration)
     at = time.perf_counter()
     for _ in range(iterations):
@@ -45,7 +31,7 @@ def main(name: str, threads: str, device: str = "cpu") -> None:
             learner.act()
         for _ in range(work.updates_per_iteration):
             learner.update()
-    _wait(device)
+    wait(device)
     seconds = time.perf_counter() - at
     figures = {
         "steps_per_second": iterations * work.collect_env_steps / seconds,

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from benchmarks.peer_suites import PPO_CARTPOLE, SAC_HALFCHEETAH, Match, decay
 
+CARTPOLE, IMAGES, HALFCHEETAH = (4,), (4, 84, 84), (17,)
+"""Shapes of an observation; three axes are an image of bytes."""
+
 
 class Arithmetic(NamedTuple):
     """What bare torch repeats on fixed data, as the limit of a work."""
@@ -17,7 +20,7 @@ class Arithmetic(NamedTuple):
     num_envs: int
     collect_env_steps: int
     updates_per_iteration: int
-    shape: tuple[int, ...] = (4,)
+    shape: tuple[int, ...] = CARTPOLE
     """Of an observation."""
     updates: int = 2_000
     """To be made, or one iteration if that is more."""
@@ -173,7 +176,6 @@ DQN_BREAKOUT = Match(
         "target_update_interval": 1_000,
     },
 )
-IMAGES = (4, 84, 84)
 WARMUP = 1_000
 SHORT_HALFCHEETAH = replace(
     SAC_HALFCHEETAH,
@@ -242,7 +244,7 @@ WORK = {
     "W5": Work(
         "SAC HalfCheetah-v5, one update of batch 256 per step, MLPs 256-256",
         SHORT_HALFCHEETAH,
-        Arithmetic((256, 256), 256, 3e-4, 1, 1, 1, shape=(17,), updates=1_000),
+        Arithmetic((256, 256), 256, 3e-4, 1, 1, 1, shape=HALFCHEETAH, updates=1_000),
         variants=("bfloat16",),
     ),
 }

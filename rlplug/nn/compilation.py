@@ -3,7 +3,7 @@
 Forward and backward become a few fused kernels each; on a GPU these are captured in graphs as well,
 each of which is launched at once. Acting and judging are left as they are: their minibatches have
 other sizes. It takes seconds to a minute at the first updates, and is meant for long runs on a GPU:
-on a CPU whatever was measured became slower, or hardly faster (decision 0036).
+on a CPU most of what was measured became slower (decision 0036).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from rlplug.errors import ConfigError
 from rlplug.nn.precision import Precision
@@ -18,41 +19,48 @@ from rlplug.nn.precision import Precision
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import nn
-
 
 class Compiled:
     """Networks whose calls are compiled, and the updates that call them.
 
     Args:
-        networks: On their device; each is compiled when it is first called.
+        networks: On their device; each is compiled when it is first called. None where nothing is
+            to be compiled.
 
     Raises:
         ConfigError: on a CPU, where there is no compiler.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
-        device = next(networks[0].parameters()).device.type
-        self._has_graphs = device == "cuda"
-        if device == "cpu":
+        devices = {next(network.parameters()).device.type for network in networks}
+        self.has_graphs = "cuda" in devices
+        """Whether what a network puts out is overwritten in the next update."""
+        if "cpu" in devices:
             _require_compiler()
         for network in networks:
-            for part in network.modules():
-                if isinstance(precision := getattr(part, "precision", None), Precision):
-                    precision.settle(device)
-            # isolated, or torch would stop after eight networks of a kind in one process
-            mode = "reduce-overhead" if self._has_graphs else None
-            network.compile(mode=mode, isolate_recompiles=True)
-
-    @property
-    def has_graphs(self) -> bool:
-        """Whether what a network puts out is overwritten in the next update."""
-        return self._has_graphs
+            _settle_precision(network)
+            network.compile(
+                mode="reduce-overhead" if self.has_graphs else None,
+                # torch 2.13 fails on images whose height and width it takes for variables
+                dynamic=False if _has_convolutions(network) else None,
+                # or it would stop after eight networks of a kind in one process
+                isolate_recompiles=True,
+            )
 
     def begin_update(self) -> None:
         """What graphs put out before may be overwritten from now on."""
-        if self._has_graphs:
+        if self.has_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch leaves it so
+
+
+def _has_convolutions(network: nn.Module) -> bool:
+    return any(isinstance(part, nn.Conv2d) for part in network.modules())
+
+
+def _settle_precision(network: nn.Module) -> None:
+    for part in network.modules():
+        if isinstance(precision := getattr(part, "precision", None), Precision):
+            precision.settle(next(network.parameters()).device.type)
 
 
 def _require_compiler() -> None:

@@ -23,7 +23,7 @@ CHECKS = Checks()
 _OURS = {"replay.storage", "replay.frame_stack", "replay.sampler.new_priority"}
 """Settings of rlplug's own replay that show in its memory and speed, or with workers, alone."""
 _UNTRIED = {"agent.network.compile"}
-"""Of rlplug's own networks: the same in other last bits, after a minute of compiling each."""
+"""Of rlplug's own networks: the same in other last bits, after seconds of compiling each."""
 _found: dict[tuple[str | None, ...], list[str]] = {}
 """What is wrong with the settings of an algorithm that has been tried in this process."""
 

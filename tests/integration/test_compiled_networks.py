@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.backends.registry import lookup_backend
+from torch._dynamo.utils import counters
 
 from rlplug.algorithms.dqn.agent import DqnAgent
 from rlplug.algorithms.dqn.config import DqnConfig
@@ -48,6 +49,7 @@ pytestmark = [
 def _nothing_falls_back() -> Iterator[None]:
     """A network that torch would stop compiling fails; the first is compiled anew."""
     torch.compiler.reset()
+    counters.clear()
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
         yield
 
@@ -58,6 +60,8 @@ class Traced(NamedTuple):
     networks: list[str]
     """Their classes."""
     graphs: list[torch.fx.GraphModule]
+    has_variable_sizes: list[bool]
+    """Of each of them, whether it serves several shapes."""
 
 
 @pytest.fixture
@@ -66,16 +70,17 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Traced:
 
     Making kernels takes a minute, and changes the last bits.
     """
-    compile_, seen = nn.Module.compile, Traced([], [])
+    compile_, seen = nn.Module.compile, Traced([], [], [])
 
     def count(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
         seen.graphs.append(graph)
+        seen.has_variable_sizes.append(any(isinstance(each, torch.SymInt) for each in inputs))
         return lookup_backend("aot_eager")(graph, inputs)
 
-    def compile_quickly(network: nn.Module, *, mode: Any, isolate_recompiles: bool) -> None:
+    def compile_quickly(network: nn.Module, *, mode: Any, **how: Any) -> None:
         assert mode is None
         seen.networks.append(type(network).__name__)
-        compile_(network, backend=count, isolate_recompiles=isolate_recompiles)
+        compile_(network, backend=count, **how)
 
     monkeypatch.setattr(nn.Module, "compile", compile_quickly)
     return seen
@@ -94,7 +99,7 @@ def require_close(one: dict[str, Any], other: dict[str, Any]) -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_a_compiled_network_learns_the_same(line: str, lab: Any, traced: Traced) -> None:
     plain = lab.state(lab.train(line))
-    assert traced == ([], [])
+    assert traced == ([], [], [])
     compiled = lab.state(lab.train(f"{line} {COMPILED}"))
     assert len(traced.graphs) >= len(traced.networks) > 0
     require_close(plain, compiled)
@@ -113,18 +118,29 @@ def test_it_is_resumed_to_the_bit(lab: Any, traced: Traced) -> None:
         assert one[name] == other[name], name
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
-def test_images_are_compiled_once_in_each_precision(precision: str, traced: Traced) -> None:
-    space = gymnasium.spaces.Box(0, 255, (36, 36, 1), np.uint8)
+def on_images(side: int, precision: str) -> tuple[DqnAgent, TransitionBatch]:
+    """An agent whose networks are compiled, and 20 transitions."""
+    space = gymnasium.spaces.Box(0, 255, (side, side, 1), np.uint8)
     network = {"encoder": "nature-cnn", "hidden_sizes": [8], "compile": True}
     config = DqnConfig.model_validate({"network": network | {"precision": precision}})
     actions = gymnasium.spaces.Discrete(2)
     agent = DqnAgent(config, AgentContext(space, actions, 1, Seeds(0)))
     images = torch.from_numpy(np.stack([space.sample() for _ in range(20)]))
-    ones = torch.ones(20)
-    batch = TransitionBatch(
-        images, torch.arange(20) % 2, ones, ones, images, ones, torch.arange(20)
-    )  # fmt: skip
+    ones, rows = torch.ones(20), torch.arange(20)
+    return agent, TransitionBatch(images, rows % 2, ones, ones, images, ones, rows)
+
+
+def test_images_of_two_sizes_in_one_process_have_kernels_of_their_own(traced: Traced) -> None:
+    for side in (36, 44):
+        agent, batch = on_images(side, "float32")
+        agent.update(batch)
+    assert len(traced.has_variable_sizes) >= 4
+    assert not any(traced.has_variable_sizes)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "auto"])
+def test_images_are_compiled_once_in_each_precision(precision: str, traced: Traced) -> None:
+    agent, batch = on_images(36, precision)
     agent.update(batch)
     agent.update(batch)
     graphs = len(traced.graphs)
@@ -136,4 +152,9 @@ def test_images_are_compiled_once_in_each_precision(precision: str, traced: Trac
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is here")
 def test_kernels_of_its_own_learn_the_same_up_to_rounding(lab: Any) -> None:
     line = f"dqn {ON_CARTPOLE} --steps 130"
-    require_close(lab.state(lab.train(line)), lab.state(lab.train(f"{line} {COMPILED}")))
+    plain = lab.state(lab.train(line))
+    assert not counters["inductor"]
+    compiled = lab.state(lab.train(f"{line} {COMPILED}"))
+    assert counters["inductor"]
+    assert counters["stats"]["unique_graphs"] >= 2  # the online and the target network
+    require_close(plain, compiled)

@@ -76,15 +76,13 @@ class DqnAgent:
         )
         self.target.load_state_dict(self.online.state_dict())
         self.target.requires_grad_(requires_grad=False)
-        self.compiled = None
-        if config.network.compile:
-            self.compiled = Compiled([self.online, self.target])
-            if self.compiled.has_graphs and config.network.noisy is not None:
-                raise ConfigError(
-                    "agent.network.compile: noisy layers have new noise in each update, for which "
-                    "a GPU's graphs would be captured again. Leave one of the two out."
-                )
-        else:
+        self.compiled = Compiled([self.online, self.target] if config.network.compile else [])
+        if self.compiled.has_graphs and config.network.noisy is not None:
+            raise ConfigError(
+                "agent.network.compile: noisy layers have new noise in each update, for which a "
+                "GPU's graphs would be captured again. Leave one of the two out."
+            )
+        if not config.network.compile:
             keep_casts(self.target)
         self.target.generator = self.online.generator
         self.online_parameters = list(self.online.parameters())
@@ -101,8 +99,7 @@ class DqnAgent:
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step on `[B]` transitions; priorities are the head's."""
-        if self.compiled is not None:
-            self.compiled.begin_update()
+        self.compiled.begin_update()
         online, target, head = self.online, self.target, self.online.head
         if self.first_action:
             batch = batch._replace(action=batch.action - self.first_action)

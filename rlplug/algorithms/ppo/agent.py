@@ -94,7 +94,7 @@ class PpoAgent:
         self.optimizer = build_optimizer(
             config.optimizer, self.network.parameters(), total_env_steps=context.total_env_steps
         )
-        self.compiled = Compiled([self.network]) if config.network.compile else None
+        self.compiled = Compiled([self.network] if config.network.compile else [])
         self.gradient = build_gradient(
             self.network, Losses(config), self.optimizer, is_compiled=config.network.compile
         )
@@ -130,8 +130,7 @@ class PpoAgent:
 
     def update(self, batch: Minibatch) -> UpdateResult:
         """One optimizer step on `[B]` transitions."""
-        if self.compiled is not None:
-            self.compiled.begin_update()
+        self.compiled.begin_update()
         now = Coefficients(self.clip_ratio, self.entropy_coefficient)
         metrics = self.gradient.descend(batch, now)
         self._epoch_kl += [metrics["approximate_kl"]] if self.config.target_kl else []

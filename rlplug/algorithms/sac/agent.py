@@ -88,13 +88,12 @@ class SacAgent:
             self.critic_optimizer,
         )
         called = [self.actor, self.critic, self.target_critic]
-        self.compiled = Compiled(called) if config.network.compile else None
+        self.compiled = Compiled(called if config.network.compile else [])
         self.gradient = build_gradient(networks, self.kind, is_compiled=config.network.compile)
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step of critics, actor, temperature and targets; priorities are mean |TD errors|."""
-        if self.compiled is not None:
-            self.compiled.begin_update()
+        self.compiled.begin_update()
         with self.gradient.region():
             temperature = self.temperature.value
             following = self.gradient.following(batch, temperature)

@@ -81,16 +81,15 @@ class Td3Agent:
             config.critic_optimizer, self.critic.parameters(), total_env_steps=total
         )
         called = [self.actor, self.critic, self.target_actor, self.target_critic]
-        self.compiled = Compiled(called) if config.network.compile else None
+        self.compiled = Compiled(called if config.network.compile else [])
         # the actor does not step in each update, and its gradient would be read after the next
-        self.actor_optimizer.keeps_norm = self.compiled is not None and self.compiled.has_graphs
+        self.actor_optimizer.keeps_norm = self.compiled.has_graphs
         self.generator = context.seeds.torch("target-noise", context.device)
         self.num_updates = 0
 
     def update(self, batch: TransitionBatch) -> UpdateResult:
         """One step of the critics, and of all else when it is due; priorities are |TD errors|."""
-        if self.compiled is not None:
-            self.compiled.begin_update()
+        self.compiled.begin_update()
         critic_loss, q_values, td_errors = self._update_critic(batch)
         metrics = {"critic_loss": critic_loss.detach(), "q_value": q_values.detach().mean()}
         self.num_updates += 1

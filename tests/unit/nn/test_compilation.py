@@ -32,7 +32,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     monkeypatch.setattr(
         nn.Module,
         "compile",
-        lambda each, *, mode, isolate_recompiles: asked.append((each, mode, isolate_recompiles)),
+        lambda each, *, mode, dynamic, isolate_recompiles: asked.append(
+            (each, mode, dynamic, isolate_recompiles)
+        ),
     )
     return asked
 
@@ -45,10 +47,17 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
+def test_without_networks_there_is_nothing_to_compile_or_to_mark(marks: Any) -> None:
+    nothing = Compiled([])
+    nothing.begin_update()
+    assert not nothing.has_graphs
+    assert marks == []
+
+
 def test_on_a_cpu_each_network_is_compiled_without_graphs(compiled: Any, marks: Any) -> None:
-    networks = [nn.Linear(2, 2), nn.Linear(2, 1)]
+    networks = [nn.Linear(2, 2), nn.Sequential(nn.Conv2d(1, 1, 1))]
     Compiled(networks).begin_update()
-    assert compiled == [(networks[0], None, True), (networks[1], None, True)]
+    assert compiled == [(networks[0], None, None, True), (networks[1], None, False, True)]
     assert marks == []
 
 
@@ -59,7 +68,7 @@ def test_on_a_gpu_graphs_are_captured_and_let_go_once_an_update(
     monkeypatch.setattr(network, "parameters", lambda: iter([_Weight()]))
     updates = Compiled([network])
     assert updates.has_graphs
-    assert compiled == [(network, "reduce-overhead", True)]
+    assert compiled == [(network, "reduce-overhead", None, True)]
     assert marks == []
     updates.begin_update()
     updates.begin_update()
@@ -81,7 +90,7 @@ def as_if_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are believed to be there, and nothing is compiled."""
     monkeypatch.setattr(nn.Module, "compile", lambda *_, **__: None)
     monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
-    monkeypatch.setattr(Compiled, "has_graphs", True)
+    monkeypatch.setattr(Compiled, "__init__", lambda each, _: setattr(each, "has_graphs", True))
 
 
 @pytest.mark.usefixtures("as_if_on_a_gpu")
